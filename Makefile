@@ -1,0 +1,39 @@
+# Every target makes the virtual environment that it needs; nothing has to be installed by hand.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+FOLDERS := cli client common server simulations
+
+.PHONY: setup demo test quick lint bench clean
+
+setup: $(STAMP)
+
+# The packages live at the root; mypy finds them under their installed names through these links.
+$(STAMP): pyproject.toml constraints.txt Makefile
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	mkdir -p $(VENV)/links/sottovoce
+	for folder in $(FOLDERS); do ln -sfn ../../../$$folder $(VENV)/links/sottovoce/$$folder; done
+	touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/sottovoce simulate --data ml-100k --epsilon 8 --nodes 4 --seed 0 --out runs/demo --force
+
+test: $(STAMP)
+	$(BIN)/python -m pytest tests
+
+quick: $(STAMP)
+	$(BIN)/python -m pytest tests -m "not slow"
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p sottovoce
+	$(BIN)/mypy tests benchmarks
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/simulation.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info
