@@ -1,0 +1,1 @@
+"""What both sides share: words, vectors, scores, privacy. It imports neither side."""
