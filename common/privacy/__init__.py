@@ -1,0 +1,1 @@
+"""User-level differential privacy: the plan, its accounting, its noise, and the ledger of what was released."""

@@ -1,0 +1,195 @@
+"""The ledger: every release, written down before it is made.
+
+The guarantee: after any crash the ledger shows at least what was released, because the row of a release is committed to
+disk before anything is computed for it. What was released is kept with it, so that a retry or a resumed run gets the
+same bytes again and spends nothing more. What is not yet noised is never written here: only its size and its hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sottovoce.common.errors import BudgetSpentError, LedgerError
+from sottovoce.common.privacy.accounting import ReleaseEvent, epsilon
+
+SCHEMA = 1
+
+_CREATE = """
+CREATE TABLE IF NOT EXISTS release (
+    id TEXT PRIMARY KEY, population TEXT NOT NULL, run TEXT NOT NULL, round INTEGER NOT NULL, name TEXT NOT NULL,
+    maker TEXT NOT NULL, request_sha256 TEXT NOT NULL, noise_multiplier REAL NOT NULL, sampling_rate REAL NOT NULL,
+    noise TEXT NOT NULL, opened_at TEXT NOT NULL DEFAULT (datetime('now')), payload BLOB, payload_sha256 TEXT,
+    payload_bytes INTEGER, sent_at TEXT
+) STRICT
+"""
+
+SERVER = "server"
+"""The maker of a release that is noised by the server, and so touches the users of every node."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """Names one release: asked again for the same one, its maker gives the same bytes again."""
+
+    population: str
+    run: str
+    round: int
+    name: str
+    maker: str
+
+    @property
+    def id(self) -> str:
+        """The release as one string."""
+        return "/".join((self.population, self.run, str(self.round), self.name, self.maker))
+
+
+class Ledger:
+    """All releases of a population, in one SQLite file.
+
+    Args:
+        path: The file; made if it is missing, readable by its owner only.
+
+    Raises:
+        LedgerError: the file is not a ledger, or is of another version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.touch(mode=0o600)
+        try:
+            with self._connect() as connection:
+                version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+                if version not in (0, SCHEMA):
+                    raise LedgerError(f"{path}: ledger of version {version}, this program reads {SCHEMA}")
+                connection.execute(_CREATE)
+                connection.execute(f"PRAGMA user_version = {SCHEMA}")
+        except sqlite3.DatabaseError as error:
+            raise LedgerError(f"{path}: not a ledger that can be read ({error}); nothing was changed") from error
+
+    def open(
+        self, release: Release, event: ReleaseEvent, request_sha256: str, noise: str, cap: float, delta: float
+    ) -> bytes | None:
+        """Charge for one release before it is made; the bytes of it if it was made before.
+
+        Args:
+            release: Which one.
+            event: What one such release costs; its `count` is taken as one.
+            request_sha256: Hash of the plan and the model that it is asked with.
+            noise: `os` or `seeded`.
+            cap: The ε that all releases together may not pass.
+            delta: The δ at which ε is computed.
+
+        Raises:
+            BudgetSpentError: this release would pass `cap`; nothing is written.
+            LedgerError: the same release was opened with another plan or model, or with other noise.
+        """
+        with self._connect() as connection:
+            row = connection.execute(
+                "SELECT request_sha256, payload FROM release WHERE id = ?", (release.id,)
+            ).fetchone()
+            if row is not None:
+                if row[0] != request_sha256:
+                    raise LedgerError(f"release {release.id} was opened for another plan or model: refused")
+                return None if row[1] is None else bytes(row[1])
+            spent = self._epsilon(connection, delta, also=(release.maker, event))
+            if spent > cap:
+                raise BudgetSpentError(
+                    f"release {release.id} would bring ε to {spent:.4g}, above the cap of {cap:.4g}: not made"
+                )
+            connection.execute(
+                "INSERT INTO release (id, population, run, round, name, maker, request_sha256, noise_multiplier,"
+                " sampling_rate, noise) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(release.id, release.population, release.run, release.round, release.name, release.maker),
+                    *(request_sha256, event.noise_multiplier, event.sampling_rate, noise),
+                ),
+            )
+        return None
+
+    def persist(self, release: Release, payload: bytes) -> None:
+        """Keep the noised bytes of a release, before they are used or sent.
+
+        Raises:
+            LedgerError: it was never opened, or holds other bytes already.
+        """
+        self._write(release, payload, payload)
+
+    def record_sent(self, release: Release, payload: bytes) -> None:
+        """Keep the size and the hash, not the content, of an exact sum that is about to leave."""
+        self._write(release, None, payload)
+
+    def events(self) -> dict[str, list[ReleaseEvent]]:
+        """What was released, by maker."""
+        with self._connect() as connection:
+            return self._events(connection)
+
+    def epsilon(self, delta: float) -> float:
+        """What was spent: by the server's releases, plus the most that any one node's releases add.
+
+        Nodes hold disjoint sets of users, so that their releases compose in parallel.
+        """
+        with self._connect() as connection:
+            return self._epsilon(connection, delta)
+
+    def worst_events(self, delta: float) -> list[ReleaseEvent]:
+        """The releases that touch the user who is charged most: ε follows from them and δ alone."""
+        events = self.events()
+        common = events.pop(SERVER, [])
+        return max((common + own for own in events.values() or [[]]), key=lambda all_: epsilon(all_, delta))
+
+    def count(self, run: str, name: str) -> int:
+        """How many releases called `name` were opened in `run` (by any one maker)."""
+        query = "SELECT COUNT(DISTINCT round) FROM release WHERE run = ? AND name = ?"
+        with self._connect() as connection:
+            return int(connection.execute(query, (run, name)).fetchone()[0])
+
+    def _write(self, release: Release, kept: bytes | None, payload: bytes) -> None:
+        digest = hashlib.sha256(payload).hexdigest()
+        with self._connect() as connection:
+            changed = connection.execute(
+                "UPDATE release SET payload = ?, payload_sha256 = ?, payload_bytes = ?, sent_at = datetime('now')"
+                " WHERE id = ? AND (payload IS NULL OR payload_sha256 = ?)",
+                (kept, digest, len(payload), release.id, digest),
+            ).rowcount
+        if changed != 1:
+            raise LedgerError(f"release {release.id} was not opened, or was already made with other bytes: refused")
+
+    def _epsilon(
+        self, connection: sqlite3.Connection, delta: float, also: tuple[str, ReleaseEvent] | None = None
+    ) -> float:
+        events = defaultdict(list, self._events(connection))
+        if also is not None:
+            maker, event = also
+            events[maker].append(ReleaseEvent(event.name, event.noise_multiplier, event.sampling_rate, 1))
+        common = events.pop(SERVER, [])
+        return max(epsilon(common + own, delta) for own in events.values() or [[]])
+
+    @staticmethod
+    def _events(connection: sqlite3.Connection) -> dict[str, list[ReleaseEvent]]:
+        rows = connection.execute(
+            "SELECT maker, name, noise_multiplier, sampling_rate, COUNT(*) FROM release"
+            " GROUP BY maker, name, noise_multiplier, sampling_rate ORDER BY MIN(rowid)"
+        )
+        events: dict[str, list[ReleaseEvent]] = {}
+        for maker, name, noise_multiplier, sampling_rate, count in rows:
+            events.setdefault(maker, []).append(ReleaseEvent(name, noise_multiplier, sampling_rate, count))
+        return events
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        """One transaction that is on the disk when it ends, and leaves no trace when it fails."""
+        with closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as connection:
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
