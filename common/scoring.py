@@ -1,0 +1,185 @@
+"""The score of an item for a user, with NumPy: a state computed from a history, and a small trained head.
+
+    s(x, i) = α·x·E[i] + b[i] + φ(x)·V[i] + (x' W)·z[i]
+
+`E` are the public item vectors; φ(x) are the first r coordinates of x, x' and z[i] the first k coordinates of x and
+E[i]. The state x is a weighted sum of the item vectors of a history, so that every score is exactly a sum of one term
+per item of the history, one for popularity, and nothing else: an explanation leaves nothing out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from sottovoce.common.errors import DataError
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+
+RECENCY = (3.0, 10.0, 50.0)
+"""Time constants τ, in interactions, over which a state averages: taste of the day, of the month, of the year."""
+
+
+@dataclass(frozen=True)
+class HeadShape:
+    """Which trained parts a head has, and how large they are.
+
+    Attributes:
+        items: Catalogue size I.
+        dimension: Length d of the item vectors.
+        rank: Columns r of the item corrections V; zero leaves them out.
+        mix: Side k of the bilinear mix W; zero leaves it out.
+        content_weight: α, the weight of the content prior.
+    """
+
+    items: int
+    dimension: int
+    rank: int
+    mix: int
+    content_weight: float
+
+    @property
+    def trained(self) -> dict[str, tuple[int, int]]:
+        """Shapes of the parameters that the federation trains, by name."""
+        shapes = {"V": (self.items, self.rank), "W": (self.mix, self.mix)}
+        return {name: shape for name, shape in shapes.items() if shape[1]}
+
+
+@dataclass(frozen=True)
+class Head:
+    """A scoring head: the public prior, and what was trained.
+
+    Attributes:
+        shape: Sizes of the parts.
+        b: Popularity prior, shape [I].
+        parameters: `V` [I, r] and `W` [k, k], as far as the shape has them.
+    """
+
+    shape: HeadShape
+    b: FloatArray
+    parameters: dict[str, FloatArray]
+
+    @classmethod
+    def untrained(cls, shape: HeadShape, b: FloatArray | None = None) -> Head:
+        """Content and popularity alone: every trained part is zero."""
+        prior = np.zeros(shape.items, np.float32) if b is None else b
+        return cls(shape, prior, {name: np.zeros(size, np.float32) for name, size in shape.trained.items()})
+
+    def item_directions(self, vectors: FloatArray) -> FloatArray:
+        """The K, shape [I, d], for which s(x, i) = x·K[i] + b[i]: the three parts that depend on x, added up."""
+        directions = self.shape.content_weight * vectors
+        if "V" in self.parameters:
+            directions[:, : self.shape.rank] += self.parameters["V"]
+        if "W" in self.parameters:
+            k = self.shape.mix
+            directions[:, :k] += vectors[:, :k] @ self.parameters["W"].T
+        return directions
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One score, taken apart. `sum(history) + popularity` is the score.
+
+    Attributes:
+        item: Catalogue position of the scored item.
+        score: The score.
+        popularity: What the popularity prior adds.
+        history: What each item of the history adds, shape [n], in the history's order.
+        content: The part of `history` that similarity of texts explains, shape [n].
+        correction: The part of `history` that the trained head adds, shape [n].
+    """
+
+    item: int
+    score: float
+    popularity: float
+    content: FloatArray
+    correction: FloatArray
+
+    @property
+    def history(self) -> FloatArray:
+        """What each item of the history adds, shape [n]."""
+        return self.content + self.correction
+
+
+@dataclass(frozen=True)
+class ScoringModel:
+    """Item vectors and a head: everything that is needed to score a history."""
+
+    vectors: FloatArray
+    head: Head
+
+    @cached_property
+    def directions(self) -> FloatArray:
+        """K of `Head.item_directions`, computed once."""
+        return self.head.item_directions(self.vectors)
+
+    def scores(self, states: FloatArray) -> FloatArray:
+        """Scores of all items, shape [..., I], for states of shape [..., d]."""
+        return np.asarray(states @ self.directions.T + self.head.b, dtype=np.float32)
+
+    def state(self, history: IntArray) -> FloatArray:
+        """The state after `history`, shape [d]."""
+        return state_of(history, self.vectors)
+
+    def explain(self, history: IntArray, item: int) -> Explanation:
+        """Take the score of `item` apart into one term per item of `history` and one for popularity."""
+        terms = recency_weights(len(history), 1)[0][:, None] * self.vectors[history]
+        content = terms @ (self.head.shape.content_weight * self.vectors[item])
+        total = terms @ self.directions[item]
+        popularity = float(self.head.b[item])
+        return Explanation(item, float(total.sum()) + popularity, popularity, content, total - content)
+
+
+def recency_weights(length: int, positions: int) -> FloatArray:
+    """How much each item of a history counts in the state before each of the last `positions` places.
+
+    Row p belongs to the prefix of `length - (positions - 1 - p)` items, so that the last row is the state after the
+    whole history. With a_j = exp(-(t - j) / τ) over the prefix h_1..h_t, an item's weight is the mean over τ of
+    a_j / sqrt(Σ a): one interaction has weight one, and a longer history a longer state.
+
+    Returns:
+        Shape [positions, length]; zero behind each prefix.
+    """
+    ends = np.arange(length - positions + 1, length + 1)[:, None]
+    age = ends - 1 - np.arange(length)[None, :]
+    known = age >= 0
+    weights = np.zeros((positions, length))
+    for tau in RECENCY:
+        decay = np.where(known, np.exp(-np.maximum(age, 0) / tau), 0.0)
+        weights += decay / np.sqrt(np.maximum(decay.sum(axis=1, keepdims=True), 1e-12))
+    return (weights / len(RECENCY)).astype(np.float32)
+
+
+def state_of(history: IntArray, vectors: FloatArray) -> FloatArray:
+    """The state after a whole history, shape [d]; zero for an empty one."""
+    if len(history) == 0:
+        return np.zeros(vectors.shape[1], np.float32)
+    return np.asarray(recency_weights(len(history), 1)[0] @ vectors[history], dtype=np.float32)
+
+
+def save_arrays(path: Path, arrays: dict[str, NDArray[np.generic]], metadata: dict[str, str] | None = None) -> None:
+    """Write arrays as one safetensors file that is either whole or not there."""
+    unfinished = path.with_suffix(path.suffix + ".part")
+    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, unfinished, metadata)
+    unfinished.replace(path)
+
+
+def load_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
+    """Read a safetensors file.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    try:
+        return dict(load_file(path))
+    except FileNotFoundError as error:
+        raise DataError(path, "no such file") from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise DataError(path, f"not a safetensors file: {error}") from error
