@@ -1,0 +1,253 @@
+"""Every setting of a run, in one checked and frozen tree.
+
+A setting that is not given (`None`) comes from the preset that belongs to the privacy budget (`common.presets`);
+`resolve` fills them in, and a resolved configuration is what a run folder keeps.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from sottovoce.common.errors import ConfigError, DataError
+from sottovoce.common.presets import preset_for
+from sottovoce.common.privacy.plan import PrivacyPlan, Trust, make_plan
+
+T = TypeVar("T")
+Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+AtLeastOne = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseModel):
+    """A branch of the tree: unknown keys are refused, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSettings(Settings):
+    """What is learned from: only a simulation, which plays every node itself, has these."""
+
+    source: str = "ml-100k"
+    """A name, or a path to files of interactions and items."""
+    items: str | None = None
+    columns: dict[str, str] = {}
+    min_interactions: AtLeastOne = 3
+    min_rating: float = 0.0
+    lenient: bool = False
+    held_out: Literal["test", "validation"] = "test"
+    """Which interaction of each user is kept for evaluation: the last, or (to choose settings) the second last."""
+    prepared: str | None = None
+    """The folder in which the nodes find their data."""
+
+
+class EncoderSettings(Settings):
+    """The frozen text model, and what is made of its vectors."""
+
+    name: str = "minilm"
+    revision: str | None = None
+    dimensions: AtLeastOne = 16
+    """Leading directions of the encoder's block of an item vector."""
+    word_dimensions: Count = 32
+    """Leading directions of the lexical block (TF-IDF)."""
+
+
+class PrivacySettings(Settings):
+    """The budget, and who is trusted."""
+
+    epsilon: Annotated[float, Field(gt=0)] = 8.0
+    delta: Positive = 1e-5
+    trust: Trust | None = None
+    population: AtLeastOne | None = None
+    popularity_share: Share | None = None
+    popularity_length: AtLeastOne = 20
+    """k: no entry of the popularity release exceeds 1/√k, so that a few one-item users cannot lift an item."""
+    noise: Literal["os", "seeded"] = "os"
+    noise_multiplier: Positive | None = None
+    """A given noise for the head, instead of one that is calibrated to the budget."""
+
+    @field_validator("epsilon")
+    @classmethod
+    def _no_nan(cls, value: float) -> float:
+        if math.isnan(value):
+            raise ValueError("must be a number above zero, or inf")
+        return value
+
+
+class HeadSettings(Settings):
+    """Parts and loss of the scoring head."""
+
+    loss: Literal["softmax", "sigmoid"] = "softmax"
+    state: Literal["items", "text"] = "items"
+    content_weight: float | None = None
+    rank: Count | None = None
+    mix: Count | None = None
+    window: AtLeastOne = 20
+    """m: a user's loss is the mean over their last m interactions."""
+    negatives: AtLeastOne = 32
+    """Sampled negatives per position of the sigmoid loss."""
+    candidates: AtLeastOne = 20_000
+    """A larger catalogue is sampled: each round ranks a public random block of this many items."""
+
+
+class TrainSettings(Settings):
+    """The rounds of the head."""
+
+    rounds: AtLeastOne | None = None
+    clip_norm: Positive | None = None
+    learning_rate: Positive | None = None
+    optimiser: Literal["sgd", "adam"] | None = None
+    sampling_rate: Rate = 1.0
+
+
+class FederationSettings(Settings):
+    """Nodes and deadlines."""
+
+    nodes: AtLeastOne = 4
+    minimum_nodes: AtLeastOne = 1
+    """Fewer valid answers than this abandon a round."""
+    node_capacity: AtLeastOne | None = None
+    """The public bound on the number of users of one node."""
+    deadline_s: Positive = 300.0
+
+
+class Config(Settings):
+    """All settings of one run."""
+
+    seed: Count = 0
+    data: DataSettings = DataSettings()
+    encoder: EncoderSettings = EncoderSettings()
+    privacy: PrivacySettings = PrivacySettings()
+    head: HeadSettings = HeadSettings()
+    train: TrainSettings = TrainSettings()
+    federation: FederationSettings = FederationSettings()
+
+    @model_validator(mode="after")
+    def _trust_fits(self) -> Config:
+        trust, epsilon = self.privacy.trust, self.privacy.epsilon
+        if trust is not None and (trust is Trust.NONE) != math.isinf(epsilon):
+            raise ValueError("privacy.trust must be `none` exactly when privacy.epsilon is inf")
+        return self
+
+    def resolve(self, population: int) -> Config:
+        """Fill in what was not given: from the preset of the budget, and from the public `population`.
+
+        Raises:
+            ConfigError: a value does not fit the population.
+        """
+        given = self.model_dump()
+        preset = preset_for(self.privacy.epsilon)
+        for section, defaults in preset.items():
+            for key, value in defaults.items():
+                if given[section][key] is None:
+                    given[section][key] = value
+        privacy, federation = given["privacy"], given["federation"]
+        privacy["population"] = privacy["population"] or population
+        privacy["trust"] = privacy["trust"] or (Trust.NONE if math.isinf(self.privacy.epsilon) else Trust.SERVER)
+        nodes = federation["nodes"]
+        if nodes > population:
+            raise ConfigError("federation.nodes", nodes, f"at most one node per user, of whom there are {population}")
+        if federation["minimum_nodes"] > nodes:
+            raise ConfigError(
+                "federation.minimum_nodes", federation["minimum_nodes"], f"at most federation.nodes = {nodes}"
+            )
+        federation["node_capacity"] = federation["node_capacity"] or math.ceil(population / nodes)
+        return parse(given)
+
+    def plan(self) -> PrivacyPlan:
+        """The privacy plan of a resolved configuration.
+
+        Raises:
+            ConfigError: a value is outside its range.
+        """
+        privacy, train = self.privacy, self.train
+        trained = bool(self.head.rank or self.head.mix)
+        return make_plan(
+            trust=_given(privacy.trust),
+            target_epsilon=privacy.epsilon,
+            delta=privacy.delta,
+            population=_given(privacy.population),
+            clip_norm=math.inf if privacy.trust is Trust.NONE else _given(train.clip_norm),
+            rounds=_given(train.rounds) if trained else 0,
+            sampling_rate=train.sampling_rate,
+            popularity_share=_given(privacy.popularity_share),
+            noise=privacy.noise,
+            seed=self.seed,
+            noise_multiplier=privacy.noise_multiplier,
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the settings as TOML."""
+        path.write_text(tomli_w.dumps(self.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
+
+
+def parse(table: Mapping[str, Any]) -> Config:
+    """Check a table of settings.
+
+    Raises:
+        ConfigError: names the first setting that is unknown or outside its range.
+    """
+    try:
+        return Config.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"])) or "configuration"
+        given = first["input"] if first["loc"] else "the settings together"
+        raise ConfigError(name, given, first["msg"].removeprefix("Value error, ")) from error
+
+
+def load_config(path: Path) -> Config:
+    """Read a TOML file of settings.
+
+    Raises:
+        DataError: the file is missing or is not TOML.
+        ConfigError: a setting is unknown or outside its range.
+    """
+    try:
+        return parse(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise DataError(path, "no configuration here") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(path, f"not TOML: {error}") from error
+
+
+def override(table: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+    """Apply `section.key=value` assignments, each value read as TOML, else as plain text.
+
+    Raises:
+        ConfigError: an assignment has another form.
+    """
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        *sections, name = key.strip().split(".")
+        if not equals or not name:
+            raise ConfigError("--set", assignment, "section.key=value")
+        branch = table
+        for section in sections:
+            branch = branch.setdefault(section, {})
+            if not isinstance(branch, dict):
+                raise ConfigError("--set", assignment, f"`{section}` to be a section")
+        branch[name] = _toml_value(text.strip())
+    return table
+
+
+def _toml_value(text: str) -> Any:  # noqa: ANN401 - TOML has no narrower type
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _given(value: T | None) -> T:
+    """A value that `Config.resolve` fills in."""
+    if value is None:
+        raise ConfigError("configuration", None, "a resolved configuration")
+    return value

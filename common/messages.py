@@ -1,0 +1,242 @@
+"""What crosses the wire between the server and a node, and nothing else.
+
+A request carries public numbers only: the release's name, the plan, the objective, the model. An answer carries one sum
+(exact under `trust = server`, noised under `trust = node`) and the public facts that say what it belongs to. Everything
+is JSON or plain arrays; nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, cast
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from sottovoce.common.errors import RequestRefusedError, SottovoceError, UpdateRefusedError
+from sottovoce.common.privacy.ledger import Release
+from sottovoce.common.privacy.plan import PrivacyPlan
+from sottovoce.common.scoring import HeadShape
+
+PROTOCOL = 1
+"""Refused if it differs."""
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The loss that a node differentiates.
+
+    Attributes:
+        loss: `softmax` or `sigmoid`.
+        state: `items` (weighted item vectors) or `text` (the history rendered and encoded on the node).
+        window: m, the last interactions of a user that the loss averages over.
+        negatives: Sampled negatives per position of the sigmoid loss.
+        candidates: Items that a round ranks; a smaller catalogue is ranked whole.
+        popularity_length: k of the cap 1/√k on each entry of a user's histogram.
+    """
+
+    loss: str
+    state: str
+    window: int
+    negatives: int
+    candidates: int
+    popularity_length: int
+
+
+@dataclass(frozen=True)
+class Request:
+    """Asks a node for its part of one release.
+
+    Attributes:
+        release: Which release; its maker is whoever adds the noise.
+        plan: The privacy plan.
+        shape: Sizes of the head.
+        objective: The loss.
+        catalogue_sha256: The catalogue that the node must hold.
+        space_sha256: Names encoder and projection, which the node must share.
+        arrays: The head: `b` and the trained parameters; empty for the popularity release.
+    """
+
+    release: Release
+    plan: PrivacyPlan
+    shape: HeadShape
+    objective: Objective
+    catalogue_sha256: str
+    space_sha256: str
+    arrays: Arrays = field(default_factory=dict)
+
+    @property
+    def sha256(self) -> str:
+        """Binds a release to the plan and the model it was asked with."""
+        return hashlib.sha256(self._json().encode() + pack(self.arrays)).hexdigest()
+
+    def to_record(self) -> RecordDict:
+        """The request as a Flower message's content."""
+        return _record(self._json(), self.arrays)
+
+    @classmethod
+    def from_record(cls, record: RecordDict) -> Request:
+        """Read and check a request.
+
+        Raises:
+            RequestRefusedError: it is malformed, or of another protocol.
+        """
+        try:
+            table, arrays = _parts(record)
+            if table.pop("protocol") != PROTOCOL:
+                raise RequestRefusedError(f"the server speaks another protocol than {PROTOCOL}")
+            return cls(
+                release=Release(**table["release"]),
+                plan=PrivacyPlan.from_public(table["plan"]),
+                shape=HeadShape(**table["shape"]),
+                objective=Objective(**table["objective"]),
+                catalogue_sha256=str(table["catalogue_sha256"]),
+                space_sha256=str(table["space_sha256"]),
+                arrays=arrays,
+            )
+        except RequestRefusedError:
+            raise
+        except (SottovoceError, KeyError, TypeError, ValueError) as error:
+            raise RequestRefusedError(f"malformed request: {error}") from error
+
+    def _json(self) -> str:
+        table = {
+            "protocol": PROTOCOL,
+            "release": asdict(self.release),
+            "plan": self.plan.public(),
+            "shape": asdict(self.shape),
+            "objective": asdict(self.objective),
+            "catalogue_sha256": self.catalogue_sha256,
+            "space_sha256": self.space_sha256,
+        }
+        return json.dumps(table, sort_keys=True)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A node's part of one release, or the public reason why there is none.
+
+    Attributes:
+        partition: The node's public place in the federation, which orders the sum.
+        request_sha256: Hash of the request that it answers.
+        catalogue_sha256: The catalogue that the node holds.
+        space_sha256: Encoder and projection that the node holds.
+        sums: The node's sums, by parameter.
+        refusal: Why the node declines, from public input only; empty if it does not.
+    """
+
+    partition: int
+    request_sha256: str
+    catalogue_sha256: str
+    space_sha256: str
+    sums: Arrays = field(default_factory=dict)
+    refusal: str = ""
+
+    def to_record(self) -> RecordDict:
+        """The answer as a Flower message's content."""
+        table = {key: value for key, value in vars(self).items() if key != "sums"}
+        return _record(json.dumps({"protocol": PROTOCOL, **table}, sort_keys=True), self.sums)
+
+    @classmethod
+    def from_record(cls, record: RecordDict) -> Answer:
+        """Read an answer; what it says is checked against its request by `check_answer`.
+
+        Raises:
+            UpdateRefusedError: it is malformed, or of another protocol.
+        """
+        try:
+            table, sums = _parts(record)
+            if table.pop("protocol") != PROTOCOL:
+                raise UpdateRefusedError(f"speaks another protocol than {PROTOCOL}")
+            texts = {key: str(table[key]) for key in ("request_sha256", "catalogue_sha256", "space_sha256", "refusal")}
+            return cls(partition=int(table["partition"]), sums=sums, **texts)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UpdateRefusedError(f"malformed answer ({type(error).__name__})") from error
+
+
+def check_answer(answer: Answer, request: Request, shapes: dict[str, tuple[int, ...]]) -> Answer:
+    """Refuse an answer that is not a finite sum of the right shapes for this very request.
+
+    Raises:
+        UpdateRefusedError: says what differs.
+    """
+    if answer.refusal:
+        raise UpdateRefusedError(f"declined: {answer.refusal}")
+    if answer.catalogue_sha256 != request.catalogue_sha256:
+        raise UpdateRefusedError("holds another catalogue")
+    if answer.space_sha256 != request.space_sha256:
+        raise UpdateRefusedError("holds another encoder or projection")
+    if answer.request_sha256 != request.sha256:
+        raise UpdateRefusedError("answers another request")
+    given = {name: array.shape for name, array in answer.sums.items()}
+    if given != shapes:
+        raise UpdateRefusedError(f"wrong shape: {given} instead of {shapes}")
+    if not all(np.isfinite(array).all() for array in answer.sums.values()):
+        raise UpdateRefusedError("a value is NaN or infinite")
+    return answer
+
+
+def sum_shapes(shape: HeadShape, objective: Objective, name: str) -> dict[str, tuple[int, ...]]:
+    """Shapes of the sums that a release called `name` consists of."""
+    if name == "popularity":
+        return {"popularity": (shape.items,)}
+    block = min(objective.candidates, shape.items)
+    return {part: (block, size[1]) if part == "V" else size for part, size in shape.trained.items()}
+
+
+def round_candidates(release: Release, items: int, count: int) -> NDArray[np.int64]:
+    """The public block of items that a round ranks: the whole catalogue, or a random part that the release names."""
+    if count >= items:
+        return np.arange(items)
+    named = f"{release.population}/{release.run}/{release.round}"
+    seed = int.from_bytes(hashlib.sha256(named.encode()).digest()[:8], "little")
+    return np.sort(np.random.default_rng(seed).choice(items, count, replace=False))
+
+
+def wire_bytes(record: RecordDict) -> int:
+    """How many bytes of content a message carries."""
+    arrays = sum(len(array.data) for part in record.array_records.values() for array in part.values())
+    return arrays + sum(len(str(value)) for part in record.config_records.values() for value in part.values())
+
+
+def pack(arrays: Arrays) -> bytes:
+    """Arrays as bytes, in one defined order: what is persisted, hashed and counted."""
+    return bytes(save({name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}))
+
+
+def unpack(payload: bytes) -> Arrays:
+    """Read what `pack` wrote.
+
+    Raises:
+        UpdateRefusedError: the bytes are damaged.
+    """
+    try:
+        return cast(Arrays, load(payload))
+    except (SafetensorError, ValueError) as error:
+        raise UpdateRefusedError(f"damaged arrays: {error}") from error
+
+
+def _record(text: str, arrays: Arrays) -> RecordDict:
+    record = ArrayRecord({name: Array(np.ascontiguousarray(array)) for name, array in arrays.items()})
+    return RecordDict({"json": ConfigRecord({"json": text}), "arrays": record})
+
+
+def _parts(record: RecordDict) -> tuple[dict[str, Any], Arrays]:
+    table = json.loads(str(record.config_records["json"]["json"]))
+    if not isinstance(table, dict):
+        raise ValueError("not a JSON object")
+    arrays: Arrays = {}
+    for name, array in record.array_records["arrays"].items():
+        if array.stype != "numpy.ndarray" or array.dtype != "float32":
+            raise ValueError(f"{name}: arrays travel as float32")
+        arrays[name] = array.numpy()
+        if arrays[name].dtype != np.float32:
+            raise ValueError(f"{name}: arrays travel as float32")
+    return table, arrays
