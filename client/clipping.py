@@ -1,0 +1,114 @@
+"""Clip one user's gradient, sum over users, and say how far one user can move the sum.
+
+The guarantee: adding or removing one user moves `sums` by at most `clip_norm` in L2, and a user whose gradient is not
+finite contributes nothing. The clip keeps a reserve of 2^-10 for the rounding of float32; sums over batches are in
+float64.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Protocol
+
+import torch
+from opacus import GradSampleModule
+from opacus.optimizers import DPOptimizer
+from torch import Tensor
+
+from sottovoce.client.head_layer import HeadLayer, ghost_norms, weighted_sums
+from sottovoce.client.losses import Batch, Loss, loss_gradient
+
+CLIP_RESERVE = 2.0**-10
+"""Relative part of the clip norm that is kept for rounding."""
+
+_NO_CLIP = 1e30
+"""Stands for an infinite clip norm, where float32 would turn infinity × 0 into NaN."""
+
+
+class ClippedSum(Protocol):
+    """Adds up clipped gradients, batch by batch."""
+
+    sums: dict[str, Tensor]
+
+    def add(self, batch: Batch) -> None:
+        """Add the clipped gradients of a batch of users."""
+
+
+class PerUserClipping:
+    """Forms every user's gradient with Opacus and clips it with Opacus' optimiser: the default.
+
+    Args:
+        layer: The head.
+        clip_norm: C.
+        loss: The loss.
+    """
+
+    def __init__(self, layer: HeadLayer, clip_norm: float, loss: Loss) -> None:
+        self.sums = _zeros(layer)
+        self._layer = layer
+        self._loss = loss
+        self._module = GradSampleModule(layer, loss_reduction="sum")
+        self._optimiser = _FiniteOnly(
+            torch.optim.SGD(layer.parameters(), lr=1.0),
+            noise_multiplier=0.0,
+            max_grad_norm=_with_reserve(clip_norm),
+            expected_batch_size=None,
+            loss_reduction="sum",
+        )
+
+    def add(self, batch: Batch) -> None:
+        """Add the clipped gradients of a batch of users."""
+        scores = self._module(batch.states, batch.prior)
+        # `.data`, since the scores are overwritten in place, which is safe: no backward pass reads them.
+        gradient = loss_gradient(scores.data, batch, self._loss)
+        with warnings.catch_warnings():
+            # PyTorch remarks that the hook fires although no input needs a gradient: here that is the purpose.
+            warnings.filterwarnings("ignore", "Full backward hook is firing")
+            scores.backward(gradient)
+        self._optimiser.clip_and_accumulate()
+        for name, parameter in self._layer.named_parameters():
+            self.sums[name] += parameter.summed_grad  # type: ignore[attr-defined]
+        self._optimiser.zero_grad()
+
+
+class GhostClipping:
+    """Takes the norms without forming the gradients: for catalogues where they would fill the memory."""
+
+    def __init__(self, layer: HeadLayer, clip_norm: float, loss: Loss) -> None:
+        self.sums = _zeros(layer)
+        self._layer = layer
+        self._loss = loss
+        self._clip_norm = _with_reserve(clip_norm)
+
+    @torch.no_grad()
+    def add(self, batch: Batch) -> None:
+        """Add the clipped gradients of a batch of users."""
+        gradient = loss_gradient(self._layer(batch.states, batch.prior), batch, self._loss)
+        norms = ghost_norms(self._layer, batch.states, gradient)
+        finite = torch.isfinite(norms)
+        factors = torch.where(finite, (self._clip_norm / (norms + 1e-6)).clamp(max=1.0), 0.0)
+        gradient[~finite] = 0.0
+        states = torch.where(finite[:, None, None], batch.states, 0.0)
+        for name, part in weighted_sums(self._layer, states, gradient, factors).items():
+            self.sums[name] += part
+
+
+class _FiniteOnly(DPOptimizer):  # type: ignore[misc]
+    """Opacus' clipping; a user whose gradient is not finite is left out of the sum."""
+
+    def clip_and_accumulate(self) -> None:
+        squares = sum(gradient.flatten(1).square().sum(dim=1) for gradient in self.grad_samples)
+        broken = ~torch.isfinite(squares)
+        if broken.any():
+            for gradient in self.grad_samples:
+                gradient[broken] = 0.0
+        super().clip_and_accumulate()
+
+
+def _with_reserve(clip_norm: float) -> float:
+    return clip_norm * (1 - CLIP_RESERVE) if math.isfinite(clip_norm) else _NO_CLIP
+
+
+def _zeros(layer: HeadLayer) -> dict[str, Tensor]:
+    return {name: torch.zeros_like(part, dtype=torch.float64) for name, part in layer.named_parameters()}

@@ -1,0 +1,72 @@
+"""The losses of a user's positions, as closed-form gradients with respect to the scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Which loss is minimised.
+
+    Attributes:
+        name: `softmax`: cross-entropy over the candidates. `sigmoid`: logistic loss of the target against
+            `negatives` sampled candidates.
+        negatives: Sampled per position, uniformly from the candidates that the user has not met.
+        rng: Draws them.
+    """
+
+    name: str
+    negatives: int
+    rng: np.random.Generator
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Positions of U users as tensors; items are columns of the candidates.
+
+    Attributes:
+        states: Shape [U, P, d].
+        targets: Column to be predicted, shape [U, P]; -1 where padded.
+        weights: Share of each position in its user's mean, shape [U, P]; zero where padded.
+        prior: Popularity, or minus infinity for items met before the first position, shape [U, C].
+    """
+
+    states: Tensor
+    targets: Tensor
+    weights: Tensor
+    prior: Tensor
+
+
+def loss_gradient(scores: Tensor, batch: Batch, loss: Loss) -> Tensor:
+    """The gradient of the sum of the users' losses with respect to `scores`, shape [U, P, C]; overwrites `scores`."""
+    scores[_met_within_window(batch.targets)] = -torch.inf
+    targets = batch.targets.clamp(min=0).unsqueeze(2)
+    weights = batch.weights.unsqueeze(2)
+    if loss.name == "softmax":
+        gradient = torch.softmax(scores, dim=2).mul_(weights)
+        return gradient.scatter_add_(2, targets, -weights)
+    negatives, share = _draw_negatives(scores, targets, loss)
+    gradient = torch.zeros_like(scores)
+    gradient.scatter_add_(2, targets, (torch.sigmoid(scores.gather(2, targets)) - 1) * weights)
+    return gradient.scatter_add_(2, negatives, torch.sigmoid(scores.gather(2, negatives)) * weights * share)
+
+
+def _met_within_window(targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Where a position would rank the target of an earlier one: indices (user, position, column)."""
+    earlier, later = torch.triu_indices(targets.shape[1], targets.shape[1], offset=1, device=targets.device)
+    columns = targets[:, earlier]
+    users, pairs = torch.nonzero(columns >= 0, as_tuple=True)
+    return users, later[pairs], columns[users, pairs]
+
+
+def _draw_negatives(scores: Tensor, targets: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
+    """Columns drawn uniformly, shape [U, P, n], and the share of each: zero for the target and for met items."""
+    drawn = loss.rng.integers(0, scores.shape[2], (*scores.shape[:2], loss.negatives))
+    negatives = torch.from_numpy(drawn).to(scores.device)
+    usable = (negatives != targets) & torch.isfinite(scores.gather(2, negatives))
+    return negatives, usable / usable.sum(dim=2, keepdim=True).clamp(min=1)

@@ -1,0 +1,139 @@
+"""How a node answers a request for its part of a release.
+
+The guarantee: nothing leaves a node but an `Answer`, and every sum in one was written into the node's own ledger,
+within its owner's cap, before a history was looked at. Under `trust = node` the sum is noised here and kept, so that a retry
+gets the same bytes. A fault while histories are read is answered like an empty node: by noise alone, or by a zero sum,
+so that not even a failure tells of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sottovoce.client.losses import Loss
+from sottovoce.client.states import popularity_sum
+from sottovoce.client.store import NodeData
+from sottovoce.client.trainer import clipped_gradient_sum
+from sottovoce.common.errors import BudgetSpentError, LedgerError, RequestRefusedError
+from sottovoce.common.messages import Answer, Arrays, Request, pack, round_candidates, sum_shapes, unpack
+from sottovoce.common.privacy.ledger import SERVER, Ledger, Release
+from sottovoce.common.privacy.noise import add_gaussian, poisson_sample, random_source
+from sottovoce.common.privacy.plan import Trust
+from sottovoce.common.scoring import Head
+
+log = logging.getLogger(__name__)
+
+Sums = dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node of a federation.
+
+    Attributes:
+        name: Its public name, unique in its population.
+        data: What it holds.
+        ledger: Every release that its users took part in.
+        max_epsilon: Its owner's cap over all releases; infinite allows runs without privacy.
+        accepts_seeded: Whether noise may be repeatable: in simulations only.
+    """
+
+    name: str
+    data: NodeData
+    ledger: Ledger
+    max_epsilon: float
+    accepts_seeded: bool = False
+
+    def answer(self, request: Request) -> Answer:
+        """This node's part of the release that `request` names, or a refusal that tells nothing about a history."""
+        own = Answer(
+            partition=self.data.partition,
+            request_sha256=request.sha256,
+            catalogue_sha256=self.data.catalogue.sha256,
+            space_sha256=self.data.space.sha256,
+        )
+        try:
+            self._check(request)
+            return replace(own, sums=self._released(request))
+        except BudgetSpentError:
+            return replace(own, refusal="the owner's budget does not allow this release")
+        except LedgerError:
+            return replace(own, refusal="this release was asked for before, with another plan or model")
+        except RequestRefusedError as error:
+            return replace(own, refusal=str(error))
+
+    def _check(self, request: Request) -> None:
+        """Decline what this node cannot or may not take part in, from public input alone."""
+        if request.catalogue_sha256 != self.data.catalogue.sha256:
+            raise RequestRefusedError("the request is for another catalogue")
+        if request.space_sha256 != self.data.space.sha256:
+            raise RequestRefusedError("the request is for another encoder or projection")
+        if (request.shape.items, request.shape.dimension) != self.data.space.vectors.shape:
+            raise RequestRefusedError("the head does not fit the item vectors")
+        if request.plan.noise != "os" and not self.accepts_seeded:
+            raise RequestRefusedError("seeded noise protects nobody; this node takes the operating system's only")
+        if request.release.name not in ("popularity", "head"):
+            raise RequestRefusedError("no such release")
+        expected = {"b": (request.shape.items,), **request.shape.trained} if request.release.name == "head" else {}
+        if {name: array.shape for name, array in request.arrays.items()} != expected:
+            raise RequestRefusedError("the head's arrays have other shapes than it says")
+
+    def _released(self, request: Request) -> Arrays:
+        """Charge for the release, compute it, noise it if this node is the one to do so, and keep what must be kept."""
+        plan, noised_here = request.plan, request.plan.trust is Trust.NODE
+        mechanism = plan.mechanism(request.release.name)
+        release = replace(request.release, maker=self.name if noised_here else SERVER)
+        made = self.ledger.open(
+            release, mechanism.event(), request.sha256, plan.noise, cap=self.max_epsilon, delta=plan.delta
+        )
+        if made is not None:
+            return unpack(made)
+        std = plan.node_noise_std(mechanism.name)
+        sums = {
+            name: add_gaussian(exact, std, random_source(plan.noise, plan.seed, f"{release.id}/noise/{name}"))
+            for name, exact in self._sums_or_zero(request, release).items()
+        }
+        arrays = {name: part.astype(np.float32) for name, part in sums.items()}
+        if noised_here:
+            self.ledger.persist(release, pack(arrays))
+        else:
+            self.ledger.record_sent(release, pack(arrays))
+        return arrays
+
+    def _sums_or_zero(self, request: Request, release: Release) -> Sums:
+        try:
+            return self._sums(request, release)
+        except Exception as error:
+            # Whatever it was, neither its text nor its absence may leave; the owner finds its kind in the local log.
+            log.error(
+                "release %s: %s while histories were read; an empty sum is used", release.id, type(error).__name__
+            )
+            shapes = sum_shapes(request.shape, request.objective, request.release.name)
+            return {name: np.zeros(shape) for name, shape in shapes.items()}
+
+    def _sums(self, request: Request, release: Release) -> Sums:
+        """Sample this node's users, and sum their clipped contributions."""
+        plan, objective = request.plan, request.objective
+        mechanism = plan.mechanism(request.release.name)
+        source = random_source(plan.noise, plan.seed, f"{release.id}/{self.name}/sample")
+        rows = poisson_sample(len(self.data.histories), mechanism.sampling_rate, source)
+        if mechanism.name == "popularity":
+            total = popularity_sum(self.data.histories, request.shape.items, objective.popularity_length, rows)
+            return {"popularity": total}
+        candidates = round_candidates(request.release, request.shape.items, objective.candidates)
+        block = None if len(candidates) == request.shape.items else candidates
+        head = Head(request.shape, request.arrays["b"], {part: request.arrays[part] for part in request.shape.trained})
+        positions = self.data.positions(objective, block).select(rows)
+        loss = Loss(objective.loss, objective.negatives, _negatives_rng(request, self.name))
+        return clipped_gradient_sum(head, self.data.space.vectors, positions, mechanism.clip_norm, loss, block)
+
+
+def _negatives_rng(request: Request, node: str) -> np.random.Generator:
+    """Where a node draws negatives: they protect nobody, so that a public seed makes runs repeatable."""
+    named = f"{request.plan.seed}/{request.release.round}/{node}"
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(named.encode()).digest()[:8], "little"))

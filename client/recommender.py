@@ -1,0 +1,88 @@
+"""Recommend on the device, from a bundle and the person's own history, with NumPy alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from sottovoce.common.bundle import Bundle
+from sottovoce.common.history import IntArray
+from sottovoce.common.scoring import Explanation
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One item of a list.
+
+    Attributes:
+        item: Its catalogue position.
+        title: What a person reads.
+        score: The score.
+        probability: Its share of the softmax over all items that may be recommended.
+    """
+
+    item: int
+    title: str
+    score: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One item of the history that a recommendation rests on.
+
+    Attributes:
+        item: Its catalogue position.
+        title: What a person reads.
+        effect: What it adds to the score.
+    """
+
+    item: int
+    title: str
+    effect: float
+
+
+@dataclass(frozen=True)
+class Recommender:
+    """Recommends for one person at a time; holds nothing about anybody."""
+
+    bundle: Bundle
+
+    @cached_property
+    def _popular_first(self) -> IntArray:
+        """Breaks ties: the more popular item first, then the earlier one."""
+        return np.argsort(-self.bundle.model.head.b, kind="stable")
+
+    def recommend(self, history: IntArray, n: int = 10, exclude: Collection[int] = ()) -> list[Recommendation]:
+        """The `n` best items that are neither in `history` nor in `exclude`; fewer if there are fewer.
+
+        Args:
+            history: Catalogue positions, oldest first; may be empty.
+            n: Length of the list.
+            exclude: Catalogue positions that must not be shown.
+        """
+        model = self.bundle.model
+        scores = model.scores(model.state(history)).astype(np.float64)
+        scores[history] = -np.inf
+        scores[list(exclude)] = -np.inf
+        allowed = scores > -np.inf
+        weights = np.where(allowed, np.exp(scores - scores.max(initial=-np.inf, where=allowed)), 0.0)
+        best = self._popular_first[np.argsort(-scores[self._popular_first], kind="stable")][
+            : min(n, int(allowed.sum()))
+        ]
+        titles = self.bundle.catalogue.titles
+        return [Recommendation(int(i), titles[i], float(scores[i]), float(weights[i] / weights.sum())) for i in best]
+
+    def explain(self, history: IntArray, item: int) -> Explanation:
+        """The score of `item`, taken apart into terms that sum to it."""
+        return self.bundle.model.explain(history, item)
+
+    def reasons(self, history: IntArray, item: int, n: int = 3) -> list[Reason]:
+        """The `n` items of the history that lift `item` most; only such as do lift it."""
+        effects = self.explain(history, item).history
+        order = np.argsort(-effects, kind="stable")[:n]
+        titles = self.bundle.catalogue.titles
+        return [Reason(int(history[j]), titles[history[j]], float(effects[j])) for j in order if effects[j] > 0]

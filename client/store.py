@@ -1,0 +1,72 @@
+"""What a node holds: the public item space and its own users' histories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from sottovoce.client.states import Positions, StateFunction, item_states, positions_of, text_states
+from sottovoce.common.catalogue import Catalogue
+from sottovoce.common.encoder import find_encoder
+from sottovoce.common.history import Histories, IntArray
+from sottovoce.common.messages import Objective
+from sottovoce.common.scoring import FloatArray
+from sottovoce.common.vectors import ItemSpace
+
+
+@dataclass(frozen=True)
+class NodeData:
+    """The data of one node: every `partitions`-th user of a prepared folder. Read when first needed, then kept.
+
+    Attributes:
+        folder: Holds `catalogue.json`, `items.safetensors` (public) and `histories.npz` (private).
+        partition: The node's place among the nodes.
+        partitions: How many nodes share the folder.
+    """
+
+    folder: Path
+    partition: int
+    partitions: int
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The public items."""
+        return Catalogue.load(self.folder / "catalogue.json")
+
+    @cached_property
+    def space(self) -> ItemSpace:
+        """The public item vectors."""
+        return ItemSpace.load(self.folder / "items.safetensors")
+
+    @cached_property
+    def histories(self) -> Histories:
+        """What this node's users did: never leaves it."""
+        return Histories.load(self.folder / "histories.npz").shard(self.partition, self.partitions)
+
+    @cached_property
+    def _kept(self) -> dict[tuple[str, int], Positions]:
+        return {}
+
+    def positions(self, objective: Objective, candidates: IntArray | None) -> Positions:
+        """States and targets of all users; kept between rounds where they do not depend on the round."""
+        if candidates is not None:
+            return self._positions(objective, candidates)
+        key = (objective.state, objective.window)
+        if key not in self._kept:
+            self._kept[key] = self._positions(objective, None)
+        return self._kept[key]
+
+    def _positions(self, objective: Objective, candidates: IntArray | None) -> Positions:
+        states = self._state_function(objective.state)
+        return positions_of(self.histories, objective.window, states, self.space.dimension, candidates)
+
+    def _state_function(self, name: str) -> StateFunction:
+        if name == "items":
+            return item_states(self.space.vectors)
+        encoder = find_encoder(self.space.encoder, self.space.revision)
+
+        def encode(texts: list[str]) -> FloatArray:
+            return self.space.project(texts, encoder.encode(texts))
+
+        return text_states(self.catalogue.titles, encode)

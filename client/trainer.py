@@ -1,0 +1,75 @@
+"""One user, one sample: the clipped sum of per-user gradients that a node contributes to a round."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sottovoce.client.clipping import ClippedSum, GhostClipping, PerUserClipping
+from sottovoce.client.head_layer import HeadLayer
+from sottovoce.client.losses import Batch, Loss
+from sottovoce.client.states import Positions
+from sottovoce.common.scoring import FloatArray, Head, IntArray
+
+BATCH_USERS = 16
+"""Users per batch: few enough for a processor's cache."""
+
+PER_USER_LIMIT = 2**25
+"""With more floats than this in a batch's per-user gradients, clipping goes without forming them."""
+
+
+def clipped_gradient_sum(
+    head: Head,
+    vectors: FloatArray,
+    positions: Positions,
+    clip_norm: float,
+    loss: Loss,
+    candidates: IntArray | None = None,
+) -> dict[str, NDArray[np.float64]]:
+    """Sum over users of the gradient of the user's loss with respect to the trained parts, clipped per user.
+
+    A user's loss is the mean over the user's positions; items that the user has met are not ranked. Adding or removing
+    one user moves the result by at most `clip_norm` in L2.
+
+    Args:
+        head: The model, on the full catalogue.
+        vectors: Item vectors, shape [I, d].
+        positions: Of the users that take part.
+        clip_norm: C; infinite for a run without privacy.
+        loss: Which loss.
+        candidates: Sorted rows of the items that are ranked; all by default. `V` of the result has these rows.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    layer = HeadLayer(head, vectors, candidates, device)
+    floats = BATCH_USERS * sum(parameter.numel() for parameter in layer.parameters())
+    clipping: type[PerUserClipping | GhostClipping] = PerUserClipping if floats <= PER_USER_LIMIT else GhostClipping
+    total: ClippedSum = clipping(layer, clip_norm, loss)
+    column = _columns(len(vectors), candidates)
+    for batch in _batches(positions, layer, column):
+        total.add(batch)
+    return {name: part.cpu().numpy() for name, part in total.sums.items()}
+
+
+def _columns(items: int, candidates: IntArray | None) -> IntArray:
+    """The column of each catalogue row, shape [I + 1]: -1 for a row that is not ranked, and for row -1 (padding)."""
+    column = np.full(items + 1, -1, np.int64)
+    rows = np.arange(items) if candidates is None else candidates
+    column[rows] = np.arange(len(rows))
+    return column
+
+
+def _batches(positions: Positions, layer: HeadLayer, column: IntArray) -> Iterator[Batch]:
+    device = layer.popularity.device
+    for start in range(0, len(positions), BATCH_USERS):
+        part = positions.select(np.arange(start, min(start + BATCH_USERS, len(positions))))
+        targets = torch.from_numpy(column[part.targets]).to(device)
+        earlier = torch.from_numpy(column[part.earlier]).to(device)
+        prior = layer.popularity.repeat(len(part), 1)
+        users, places = torch.nonzero(earlier >= 0, as_tuple=True)
+        prior[users, earlier[users, places]] = -torch.inf
+        valid = targets >= 0
+        weights = valid / valid.sum(dim=1, keepdim=True).clamp(min=1)
+        yield Batch(torch.from_numpy(part.states).to(device), targets, weights, prior)
