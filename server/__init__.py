@@ -1,0 +1,1 @@
+"""What runs at the operator: rounds, checkpoints, published models. It never sees a history."""

@@ -1,0 +1,105 @@
+"""What the server keeps between rounds, so that a killed run goes on where it was."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from safetensors import safe_open
+from safetensors.numpy import load_file
+
+from sottovoce.common.errors import DataError
+from sottovoce.common.messages import Arrays
+from sottovoce.common.runfolder import RunFolder
+from sottovoce.common.scoring import Head, HeadShape, save_arrays
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The model after a round.
+
+    Attributes:
+        run: The run's unique name, under which the ledger knows its releases.
+        round: The last finished round; zero after the popularity release.
+        head: The model.
+        moments: State of the server's optimiser.
+    """
+
+    run: str
+    round: int
+    head: Head
+    moments: Arrays
+
+
+@dataclass(frozen=True)
+class RoundRecord:
+    """What one release took.
+
+    Attributes:
+        name: `popularity` or `head`.
+        round: Its number; zero for popularity.
+        seconds: From opening the release to keeping its bytes.
+        nodes: Valid answers.
+        upload_bytes: Content of the largest answer of one node.
+        download_bytes: Content of the request to one node.
+    """
+
+    name: str
+    round: int
+    seconds: float
+    nodes: int
+    upload_bytes: int
+    download_bytes: int
+
+
+@dataclass(frozen=True)
+class Store:
+    """Reads and writes the checkpoint and the records of a run folder."""
+
+    folder: RunFolder
+
+    def save(self, state: Checkpoint) -> None:
+        """Replace the checkpoint, as a whole or not at all."""
+        self.folder.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        arrays = {"b": state.head.b, **{f"head.{name}": part for name, part in state.head.parameters.items()}}
+        arrays |= {f"moment.{name}": part for name, part in state.moments.items()}
+        facts = {"run": state.run, "round": str(state.round), "shape": json.dumps(asdict(state.head.shape))}
+        save_arrays(self.folder.checkpoint, cast(dict[str, Any], arrays), facts)
+
+    def load(self) -> Checkpoint | None:
+        """The last checkpoint, if there is one.
+
+        Raises:
+            DataError: it is damaged.
+        """
+        path: Path = self.folder.checkpoint
+        if not path.exists():
+            return None
+        try:
+            with safe_open(path, "numpy") as file:
+                facts = dict(file.metadata())
+            arrays = cast(Arrays, load_file(path))
+            head = Head(HeadShape(**json.loads(facts["shape"])), arrays["b"], _named(arrays, "head."))
+            return Checkpoint(facts["run"], int(facts["round"]), head, _named(arrays, "moment."))
+        except Exception as error:
+            raise DataError(path, f"not a checkpoint: {error}") from error
+
+    def add(self, record: RoundRecord) -> None:
+        """Add to what the rounds took; a round that was interrupted and made again stands once."""
+        kept = [old for old in self.records() if (old.name, old.round) != (record.name, record.round)]
+        text = json.dumps([asdict(each) for each in (*kept, record)], indent=1)
+        unfinished = self.folder.rounds.with_suffix(".part")
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(self.folder.rounds)
+
+    def records(self) -> list[RoundRecord]:
+        """What the rounds took so far."""
+        if not self.folder.rounds.exists():
+            return []
+        return [RoundRecord(**each) for each in json.loads(self.folder.rounds.read_text(encoding="utf-8"))]
+
+
+def _named(arrays: Arrays, prefix: str) -> Arrays:
+    return {name.removeprefix(prefix): part for name, part in arrays.items() if name.startswith(prefix)}

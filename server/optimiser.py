@@ -1,0 +1,47 @@
+"""The server's step: turns a released sum, divided by the public cohort, into a change of the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from sottovoce.common.messages import Arrays
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """Gradient descent, or Adam (Kingma & Ba 2015), on the server.
+
+    Attributes:
+        name: `sgd` or `adam`.
+        learning_rate: Step size.
+    """
+
+    name: Literal["sgd", "adam"]
+    learning_rate: float
+    betas: tuple[float, float] = (0.9, 0.99)
+    epsilon: float = 1e-8
+
+    def step(self, parameters: Arrays, gradient: Arrays, state: Arrays, step: int) -> tuple[Arrays, Arrays]:
+        """Parameters and optimiser state after one step.
+
+        Args:
+            parameters: By name.
+            gradient: By name, of the same shapes.
+            state: What the previous step returned; empty before the first.
+            step: Number of this step, counted from one.
+        """
+        if self.name == "sgd":
+            return {name: part - self.learning_rate * gradient[name] for name, part in parameters.items()}, {}
+        moved: Arrays = {}
+        kept: Arrays = {}
+        first, second = self.betas
+        for name, part in parameters.items():
+            mean = first * state.get(f"mean.{name}", np.zeros_like(part)) + (1 - first) * gradient[name]
+            square = second * state.get(f"square.{name}", np.zeros_like(part)) + (1 - second) * gradient[name] ** 2
+            kept |= {f"mean.{name}": mean, f"square.{name}": square}
+            scale = np.sqrt(square / (1 - second**step)) + self.epsilon
+            moved[name] = (part - self.learning_rate * mean / (1 - first**step) / scale).astype(np.float32)
+        return moved, kept

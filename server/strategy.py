@@ -1,0 +1,280 @@
+"""The federation as the server sees it: releases, one after the other, and what is made of them.
+
+A release is told as numbered steps in `Federation.release`. The first one is popularity, the others are rounds of the
+head. Each is in the ledger before it is made and on disk before it is used, so that a crash at any moment costs at most
+the time of one round, and never a unit of the budget twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from flwr.app import Message
+from flwr.serverapp import Grid
+from numpy.typing import NDArray
+
+from sottovoce.common.config import Config
+from sottovoce.common.errors import FederationError, UpdateRefusedError
+from sottovoce.common.messages import (
+    Answer,
+    Arrays,
+    Objective,
+    Request,
+    check_answer,
+    pack,
+    round_candidates,
+    sum_shapes,
+    unpack,
+    wire_bytes,
+)
+from sottovoce.common.popularity import log_popularity
+from sottovoce.common.privacy.ledger import SERVER, Ledger, Release
+from sottovoce.common.privacy.noise import add_gaussian, random_source
+from sottovoce.common.privacy.plan import PrivacyPlan, Trust
+from sottovoce.common.scoring import Head, HeadShape
+from sottovoce.common.vectors import ItemSpace
+from sottovoce.server.checkpoint import Checkpoint, RoundRecord, Store
+from sottovoce.server.optimiser import Optimiser
+
+log = logging.getLogger(__name__)
+
+Sums = dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Released:
+    """A noised sum that is public now.
+
+    Attributes:
+        sums: By parameter.
+        nodes: How many nodes' answers it holds: public, and needed to know its noise under `trust = node`.
+    """
+
+    sums: Arrays
+    nodes: int
+
+    def pack(self) -> bytes:
+        """As the ledger keeps it."""
+        return pack({**self.sums, "nodes": np.array([self.nodes], np.float32)})
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Released:
+        """Read what `pack` wrote."""
+        sums = unpack(payload)
+        return cls(nodes=int(sums.pop("nodes")[0]), sums=sums)
+
+
+class RoundAbandonedError(FederationError):
+    """Too few nodes answered a round; nothing was released, and the federation goes on."""
+
+
+@dataclass
+class Federation:
+    """Runs a plan over the nodes of a grid.
+
+    Attributes:
+        grid: Flower's way to the nodes.
+        config: Resolved settings.
+        plan: What may be released.
+        space: The public item space.
+        ledger: Of the population.
+        store: Keeps the checkpoint and the record of rounds.
+        population: The name under which the ledger counts.
+        run: This run's unique name.
+    """
+
+    grid: Grid
+    config: Config
+    plan: PrivacyPlan
+    space: ItemSpace
+    ledger: Ledger
+    store: Store
+    population: str
+    run: str
+    shape: HeadShape = field(init=False)
+    objective: Objective = field(init=False)
+
+    def __post_init__(self) -> None:
+        head, items = self.config.head, len(self.space.vectors)
+        limit = self.space.dimension
+        self.shape = HeadShape(
+            items, limit, min(head.rank or 0, limit), min(head.mix or 0, limit), float(head.content_weight or 0.0)
+        )
+        self.objective = Objective(
+            head.loss, head.state, head.window, head.negatives, head.candidates, self.config.privacy.popularity_length
+        )
+
+    def train(self) -> Checkpoint:
+        """Make every release of the plan that was not made yet; the state after the last one.
+
+        Raises:
+            BudgetSpentError: the next release would pass the budget; the checkpoint on disk is the last model.
+            FederationError: no popularity could be released.
+        """
+        state = self.store.load() or self._popularity()
+        train = self.config.train
+        optimiser = Optimiser(train.optimiser or "sgd", float(train.learning_rate or 0.0))
+        for number in range(state.round + 1, self.plan.head.count + 1):
+            state = self._round(state, number, optimiser)
+        return state
+
+    def _popularity(self) -> Checkpoint:
+        """The first release: how often each item was met, which fixes `b`."""
+        released = self.release("popularity", 0, {})
+        std = self.plan.total_noise_std("popularity", released.nodes)
+        b = log_popularity(released.sums["popularity"], std)
+        state = Checkpoint(self.run, 0, Head.untrained(self.shape, b), {})
+        self.store.save(state)
+        return state
+
+    def _round(self, state: Checkpoint, number: int, optimiser: Optimiser) -> Checkpoint:
+        """One release of the head's gradient, and one step along it."""
+        head, moments = state.head, state.moments
+        try:
+            released = self.release("head", number, {"b": head.b, **head.parameters})
+            cohort = np.float32(self.plan.expected_cohort("head"))
+            gradient = self._on_all_items(number, {name: part / cohort for name, part in released.sums.items()})
+            parameters, moments = optimiser.step(head.parameters, gradient, moments, number)
+            head = Head(self.shape, head.b, parameters)
+        except RoundAbandonedError as error:
+            log.warning("round %d abandoned: %s", number, error)
+        state = Checkpoint(self.run, number, head, moments)
+        self.store.save(state)
+        return state
+
+    def release(self, name: str, number: int, arrays: Arrays) -> Released:
+        """Make one release, or give the same bytes again if it was made before.
+
+        1. Open the release in the ledger, which refuses to pass the budget.
+        2. Ask the nodes, and wait until all have answered or the deadline is over.
+        3. Refuse what is malformed, non-finite, late, or about another model.
+        4. Sum, each node's part re-clipped to what its public capacity allows.
+        5. Add the server's share of noise.
+        6. Keep the noised bytes before they are used.
+
+        Raises:
+            BudgetSpentError: the release would pass the budget.
+            RoundAbandonedError: fewer nodes than the minimum gave a valid answer.
+        """
+        started = time.perf_counter()
+        mechanism = self.plan.mechanism(name)
+        release = Release(self.population, self.run, number, name, SERVER)
+        request = Request(
+            release,
+            self.plan,
+            self.shape,
+            self.objective,
+            self.space.facts["catalogue_sha256"],
+            self.space.sha256,
+            arrays,
+        )
+        made = self.ledger.open(
+            release, mechanism.event(), request.sha256, self.plan.noise, self.plan.target_epsilon, self.plan.delta
+        )
+        if made is not None:
+            return Released.unpack(made)
+        answers, traffic = self._ask(request)
+        exact = self._sum(answers, request)
+        std = self.plan.server_noise_std(name)
+        noised = {
+            part: add_gaussian(
+                exact[part], std, random_source(self.plan.noise, self.plan.seed, f"{release.id}/noise/{part}")
+            ).astype(np.float32)
+            for part in sorted(exact)
+        }
+        released = Released(noised, len(answers))
+        self.ledger.persist(release, released.pack())
+        self._tell(RoundRecord(name, number, time.perf_counter() - started, len(answers), *traffic))
+        return released
+
+    def _ask(self, request: Request) -> tuple[list[Answer], tuple[int, int]]:
+        """Steps 2 and 3: the valid answers in a fixed order, and the bytes of one node's answer and request."""
+        record = request.to_record()
+        nodes = wait_for_nodes(self.grid, self.config.federation.nodes, self.config.federation.deadline_s)
+        messages = [Message(record, dst_node_id=node, message_type="train") for node in nodes]
+        shapes = sum_shapes(self.shape, self.objective, request.release.name)
+        answers, upload = [], 0
+        for reply in send_and_receive(self.grid, messages, self.config.federation.deadline_s):
+            try:
+                answers.append(check_answer(_read(reply), request, shapes))
+                upload = max(upload, wire_bytes(reply.content))
+            except UpdateRefusedError as error:
+                log.warning("round %d: node %d refused: %s", request.release.round, reply.metadata.src_node_id, error)
+        minimum = self.config.federation.minimum_nodes
+        if len(answers) < minimum:
+            raise RoundAbandonedError(
+                f"{len(answers)} of {len(messages)} nodes gave a valid answer, {minimum} are needed"
+            )
+        return sorted(answers, key=lambda answer: answer.partition), (upload, wire_bytes(record))
+
+    def _sum(self, answers: list[Answer], request: Request) -> Sums:
+        """Step 4. A noised part is never re-clipped: that would destroy it."""
+        mechanism = self.plan.mechanism(request.release.name)
+        exact = self.plan.trust is Trust.SERVER
+        limit = float(self.config.federation.node_capacity or np.inf) * mechanism.clip_norm if exact else np.inf
+        return sum_within([answer.sums for answer in answers], limit)
+
+    def _on_all_items(self, number: int, gradient: Arrays) -> Arrays:
+        """A gradient over the round's candidates, as one over the whole catalogue."""
+        if "V" not in gradient or len(gradient["V"]) == self.shape.items:
+            return gradient
+        whole = np.zeros(self.shape.trained["V"], np.float32)
+        named = Release(self.population, self.run, number, "head", SERVER)
+        whole[round_candidates(named, self.shape.items, self.objective.candidates)] = gradient["V"]
+        return {**gradient, "V": whole}
+
+    def _tell(self, record: RoundRecord) -> None:
+        self.store.add(record)
+        spent = self.ledger.epsilon(self.plan.delta)
+        log.info(
+            "%s %d/%d: %d nodes, %.2f s, ε spent %.3f",
+            *(record.name, record.round, self.plan.head.count, record.nodes, record.seconds, spent),
+            extra={"round": record.round, "rounds": self.plan.head.count, "epsilon": spent},
+        )
+
+
+def sum_within(parts: list[Arrays], limit: float) -> Sums:
+    """Sum of the nodes' parts in float64, each scaled down to an L2 norm of at most `limit` over all its arrays."""
+    total: Sums = {}
+    for part in parts:
+        norm = float(np.sqrt(sum(np.sum(array.astype(np.float64) ** 2) for array in part.values())))
+        factor = 1.0 if norm <= limit else limit / norm
+        for name, array in part.items():
+            total[name] = total.get(name, np.zeros(array.shape)) + factor * array.astype(np.float64)
+    return total
+
+
+def wait_for_nodes(grid: Grid, count: int, deadline_s: float) -> list[int]:
+    """The nodes that are there, once `count` of them are, or at the deadline."""
+    end = time.monotonic() + deadline_s
+    nodes = sorted(grid.get_node_ids())
+    while len(nodes) < count and time.monotonic() < end:
+        time.sleep(0.1)
+        nodes = sorted(grid.get_node_ids())
+    return nodes
+
+
+def send_and_receive(grid: Grid, messages: Iterable[Message], deadline_s: float) -> list[Message]:
+    """What `Grid.send_and_receive` does, looking often at first: a round may take a fraction of a second."""
+    end = time.monotonic() + deadline_s
+    waiting = set(grid.push_messages(messages))
+    replies: list[Message] = []
+    pause = 0.005
+    while waiting and time.monotonic() < end:
+        for reply in grid.pull_messages(waiting):
+            replies.append(reply)
+            waiting.discard(reply.metadata.reply_to_message_id)
+        if waiting:
+            time.sleep(pause)
+            pause = min(1.2 * pause, 1.0)
+    return replies
+
+
+def _read(reply: Message) -> Answer:
+    if reply.has_error():
+        raise UpdateRefusedError(f"failed (Flower error {reply.error.code})")
+    return Answer.from_record(reply.content)
