@@ -1,0 +1,95 @@
+"""What a finished run is worth: evaluation as an oracle that sees every history, which only a simulation can be.
+
+The figures are not released to anybody by a federation and are not in its budget.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sottovoce.client.states import text_states
+from sottovoce.common.bundle import Bundle
+from sottovoce.common.encoder import find_encoder
+from sottovoce.common.evaluation import Evaluation, Scorer, evaluate
+from sottovoce.common.history import IntArray
+from sottovoce.common.privacy.ledger import Ledger
+from sottovoce.common.runfolder import RunFolder
+from sottovoce.common.scoring import FloatArray
+from sottovoce.server.checkpoint import RoundRecord, Store
+from sottovoce.server.publish import privacy_facts
+from sottovoce.simulations.prepare import Prepared
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds that a simulation took, start-up and evaluation included in `total_s` alone."""
+
+    encode_s: float
+    train_s: float
+    total_s: float
+
+
+def evaluate_bundle(bundle: Bundle, prepared: Prepared) -> Evaluation:
+    """Rank every user's held-out item with a published model."""
+    return evaluate(model_scorer(bundle, prepared), prepared.held_out, len(prepared.catalogue))
+
+
+def model_scorer(bundle: Bundle, prepared: Prepared) -> Scorer:
+    """Scores with each user's state after everything that is known of them."""
+    known, model = prepared.held_out.known, bundle.model
+    if bundle.manifest["state"] == "items":
+        return lambda rows: model.scores(np.stack([model.state(known[user]) for user in rows]))
+    encoder = find_encoder(prepared.space.encoder, prepared.space.revision)
+
+    def encode(texts: list[str]) -> FloatArray:
+        return prepared.space.project(texts, encoder.encode_cached(texts))
+
+    states = text_states(prepared.catalogue.titles, encode)
+
+    def scorer(rows: IntArray) -> FloatArray:
+        ends = [np.array([len(known[user])]) for user in rows]
+        return model.scores(np.concatenate([states(known, int(u), end) for u, end in zip(rows, ends, strict=True)]))
+
+    return scorer
+
+
+def write_result(folder: RunFolder, prepared: Prepared, evaluation: Evaluation, timing: Timing) -> dict[str, Any]:
+    """Write `result.json`, and return what it holds."""
+    plan, records = folder.config.plan(), Store(folder).records()
+    facts = prepared.facts
+    result = {
+        "schema": SCHEMA,
+        "dataset": {key: facts[key] for key in ("name", "users", "items", "interactions")},
+        "privacy": privacy_facts(plan, Ledger(folder.ledger)),
+        "metrics": evaluation.means(),
+        "communication": {
+            "upload_bytes_per_node": sum(record.upload_bytes for record in records),
+            "download_bytes_per_node": sum(record.download_bytes for record in records),
+        },
+        "timing": {
+            "encode_s": timing.encode_s,
+            "train_s": timing.train_s,
+            "total_s": timing.total_s,
+            "user_updates_per_s": user_updates_per_s(records, plan.expected_cohort("head")),
+        },
+        "seed": folder.config.seed,
+    }
+    folder.result.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    return result
+
+
+def user_updates_per_s(records: list[RoundRecord], cohort: float) -> float:
+    """Users per second in the median round of the head, as the server sees it; zero if no round was made.
+
+    The first round is left out where there are others: in it the nodes read their data.
+    """
+    seconds = [record.seconds for record in records if record.name == "head"]
+    steady = seconds[1:] or seconds
+    return cohort / statistics.median(steady) if steady else 0.0

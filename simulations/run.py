@@ -1,0 +1,135 @@
+"""A whole simulated run: prepare, federate on Flower's runtime, evaluate, and compare with references."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sottovoce.common.bundle import Bundle, load_bundle
+from sottovoce.common.config import Config
+from sottovoce.common.errors import BudgetSpentError, ConfigError
+from sottovoce.common.evaluation import Evaluation
+from sottovoce.common.history import Histories
+from sottovoce.common.privacy.accounting import noise_for
+from sottovoce.common.privacy.noise import add_gaussian, random_source
+from sottovoce.common.privacy.plan import PrivacyPlan, Trust
+from sottovoce.common.runfolder import RunFolder
+from sottovoce.simulations.evaluate import Timing, evaluate_bundle, write_result
+from sottovoce.simulations.prepare import Prepared, open_prepared, prepare, read_data
+from sottovoce.simulations.references import evaluate_references
+from sottovoce.simulations.runtime import run_on_flower
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """A finished run.
+
+    Attributes:
+        folder: Where it lies.
+        prepared: Its data.
+        bundle: The model that it published.
+        evaluation: What the model is worth.
+        result: What `result.json` holds.
+        stopped: Why it stopped before its plan was done, if it did.
+    """
+
+    folder: RunFolder
+    prepared: Prepared
+    bundle: Bundle
+    evaluation: Evaluation
+    result: dict[str, Any]
+    stopped: BudgetSpentError | None
+
+
+def make_run(config: Config, out: Path, say: Say = lambda _: None, force: bool = False) -> RunFolder:
+    """Prepare the data and lay out a run folder with resolved settings.
+
+    Args:
+        config: Settings.
+        out: The folder to make.
+        say: Told what is going on.
+        force: Whether an earlier run in `out` may be thrown away.
+
+    Raises:
+        ConfigError: a setting does not fit, or `out` holds an earlier run.
+        DataError: the data cannot be used.
+    """
+    folder = RunFolder(out.absolute())
+    if folder.path.exists() and any(folder.path.iterdir()) and not (force and folder.config_file.exists()):
+        raise ConfigError(
+            "--out", str(out), "a new or empty folder, `--resume` to go on, or `--force` to replace a run"
+        )
+    say(f"reading {config.data.source}")
+    dataset = read_data(config)
+    config = config.resolve(len(dataset.histories))
+    config.plan()
+    prepared = prepare(dataset, config, say)
+    data = config.data.model_copy(update={"prepared": str(prepared.folder)})
+    if folder.path.exists():
+        shutil.rmtree(folder.path)
+    folder.path.mkdir(parents=True)
+    config.model_copy(update={"data": data}).save(folder.config_file)
+    return folder
+
+
+def simulate(folder: RunFolder, say: Say = lambda _: None, encode_s: float = 0.0) -> Simulation:
+    """Run, or go on with, the federation of a run folder, and evaluate what it publishes.
+
+    A run that its budget stops is evaluated like any other; `stopped` says why.
+
+    Raises:
+        FederationError: no model came out.
+    """
+    started = time.perf_counter()
+    stopped = None
+    say("starting Flower's runtime")
+    nodes = folder.config.federation.nodes
+    try:
+        run_on_flower(folder.path, nodes, workers=min(nodes, os.cpu_count() or 1))
+    except BudgetSpentError as error:
+        if not folder.bundle.exists():
+            raise
+        stopped = error
+    trained = time.perf_counter()
+    say("evaluating")
+    return evaluate_run(folder, Timing(encode_s, trained - started, encode_s + trained - started), stopped)
+
+
+def evaluate_run(folder: RunFolder, timing: Timing, stopped: BudgetSpentError | None = None) -> Simulation:
+    """Evaluate the model that a run published, and write `result.json`."""
+    prepared, bundle = open_prepared(folder.data), load_bundle(folder.bundle)
+    evaluation = evaluate_bundle(bundle, prepared)
+    result = write_result(folder, prepared, evaluation, timing)
+    return Simulation(folder, prepared, bundle, evaluation, result, stopped)
+
+
+def references(simulation: Simulation) -> dict[str, Evaluation]:
+    """The references on the same split, DP popularity at the run's own budget."""
+    config, prepared = simulation.folder.config, simulation.prepared
+    plan = config.plan()
+    private = plan.trust is not Trust.NONE
+
+    def dp_popularity(known: Histories) -> NDArray[np.float32]:
+        return dp_popularity_counts(known, len(prepared.catalogue), plan, config.privacy.popularity_length)
+
+    return evaluate_references(prepared.held_out, len(prepared.catalogue), dp_popularity if private else None)
+
+
+def dp_popularity_counts(known: Histories, items: int, plan: PrivacyPlan, typical_length: int) -> NDArray[np.float32]:
+    """Popularity with the whole budget of `plan` spent on one release, shape [items]."""
+    from sottovoce.client.states import popularity_sum
+
+    exact = popularity_sum(known, items, typical_length, np.arange(len(known)))
+    std = noise_for("popularity", plan.target_epsilon, plan.delta)
+    source = random_source(plan.noise, plan.seed, "reference/popularity")
+    return add_gaussian(exact, std, source).astype(np.float32)

@@ -1,0 +1,57 @@
+"""Flower's simulation runtime on one machine: the same apps as in a deployment, on Ray."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from pathlib import Path
+
+from sottovoce.common.errors import FederationError, SottovoceError
+from sottovoce.common.runfolder import RUN_VARIABLE
+
+QUIET = {
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "OMP_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+"""Set before Flower and Ray start: nothing is sent to anybody, and a worker has one thread."""
+
+
+def run_on_flower(run: Path, nodes: int, workers: int) -> None:
+    """Run the federation of a run folder with `nodes` SuperNodes, `workers` of them at a time.
+
+    Raises:
+        SottovoceError: what the server app raised on purpose.
+        FederationError: the runtime itself failed.
+    """
+    os.environ.update(QUIET)
+    os.environ[RUN_VARIABLE] = str(run)
+    from flwr.simulation import run_simulation
+
+    from sottovoce.client.app import app as client_app
+    from sottovoce.server.app import app as server_app
+
+    logging.getLogger("flwr").setLevel(logging.ERROR)
+    backend = {
+        "init_args": {
+            "num_cpus": workers,
+            "logging_level": "error",
+            "log_to_driver": False,
+            "include_dashboard": False,
+        },
+        "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
+    }
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            run_simulation(server_app, client_app, nodes, backend_config=backend)  # type: ignore[arg-type]
+    except SottovoceError:
+        raise
+    except Exception as error:
+        raise FederationError(f"Flower's runtime failed: {error}; `sottovoce doctor` tells what is missing") from error
+    finally:
+        os.environ.pop(RUN_VARIABLE, None)
