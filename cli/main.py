@@ -1,0 +1,63 @@
+"""The `sottovoce` command: its verbs, and what becomes of an error."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from sottovoce.cli.budget import budget
+from sottovoce.cli.data import data
+from sottovoce.cli.doctor import doctor
+from sottovoce.cli.evaluate import evaluate
+from sottovoce.cli.prepare import prepare
+from sottovoce.cli.simulate import simulate
+from sottovoce.common.errors import SottovoceError
+
+app = typer.Typer(
+    help="A federated recommender that learns under user-level differential privacy.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def main(debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False) -> None:
+    """A federated recommender that learns under user-level differential privacy."""
+
+
+app.add_typer(data, name="data")
+app.command()(simulate)
+app.command()(prepare)
+app.command()(evaluate)
+app.command()(budget)
+app.command()(doctor)
+
+
+def run() -> None:
+    """Run the command line; leave with 2 for the user's mistake, 3 for a spent budget, 4 for a failed federation."""
+    try:
+        status = app(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except SottovoceError as error:
+        _fail(f"{error}", error.exit_code, error)
+    except ImportError as error:
+        _fail(f"{error}: this verb needs an extra, see `sottovoce doctor`", 2, error)
+    except Exception as error:
+        _fail(f"a defect of ours: {type(error).__name__}: {error} (see it whole with --debug)", 1, error)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(line: str, status: int, error: Exception) -> None:
+    if "--debug" in sys.argv:
+        raise error
+    print(f"sottovoce: {line}", file=sys.stderr)
+    sys.exit(status)

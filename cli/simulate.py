@@ -1,0 +1,73 @@
+"""`sottovoce simulate`: a federation on this machine, what it is worth, and one person's list."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from sottovoce.cli import options
+from sottovoce.common.errors import ConfigError
+
+
+def simulate(
+    data: options.Data = "ml-100k",
+    items: options.Items = None,
+    column: options.Columns = None,
+    min_interactions: options.MinInteractions = 3,
+    min_rating: options.MinRating = 0.0,
+    lenient: options.Lenient = False,
+    epsilon: options.Epsilon = "8",
+    delta: options.Delta = 1e-5,
+    trust: options.Trust = None,
+    nodes: options.Nodes = 4,
+    rounds: options.Rounds = None,
+    encoder: options.Encoder = "minilm",
+    encoder_revision: options.Revision = None,
+    head: options.Head = None,
+    state: options.State = "items",
+    loss: options.Loss = "softmax",
+    seed: options.Seed = 0,
+    seeded_noise: options.Seeded = False,
+    settings: options.Set = None,
+    out: options.Out = Path("runs/simulation"),
+    force: options.Force = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print result.json and nothing else.")] = False,
+    user: Annotated[int, typer.Option("--user", help="Whose list is shown: the row of a user.")] = 0,
+) -> int:
+    """Train a recommender over simulated nodes under differential privacy, and say what it is worth."""
+    given = dict(locals())
+    from sottovoce.cli.console import comparison, log_to, one_persons_list, run_progress
+    from sottovoce.common.runfolder import RunFolder
+    from sottovoce.simulations import run
+
+    console = Console(stderr=as_json)
+    started = time.perf_counter()
+    with run_progress(console) as progress:
+        if resume:
+            folder = RunFolder(out.absolute())
+            # Read before anything starts, so that a folder that is none is refused at once.
+            _ = folder.config
+        else:
+            folder = run.make_run(options.settings(given), out, progress.say, force)
+        with log_to(folder.log):
+            finished = run.simulate(folder, progress.say, time.perf_counter() - started)
+        others = {} if as_json else run.references(finished)
+    if as_json:
+        print(json.dumps(finished.result, indent=2, allow_nan=False))
+    else:
+        if not 0 <= user < len(finished.prepared.held_out.known):
+            raise ConfigError("--user", user, f"a row below {len(finished.prepared.held_out.known)}")
+        for note in finished.prepared.facts["notes"]:  # type: ignore[union-attr]
+            console.print(f"[dim]{note}", highlight=False)
+        console.print(comparison(finished, others))
+        console.print(one_persons_list(finished, user))
+        console.print(f"written to {out}: result.json, bundle/, ledger.sqlite, config.toml", highlight=False)
+    if finished.stopped is not None:
+        raise finished.stopped
+    return 0
