@@ -81,36 +81,49 @@ def log_to(path: Path) -> Iterator[None]:
 def comparison(simulation: Simulation, others: dict[str, Evaluation]) -> Table:
     """This run beside its references, in both protocols, with 95 % intervals over users."""
     privacy, data = simulation.result["privacy"], simulation.result["dataset"]
-    spent = "no privacy" if privacy["epsilon"] is None else f"ε = {privacy['epsilon']:.3g}, δ = {privacy['delta']:g}"
+    spent = "no privacy" if privacy["epsilon"] is None else f"ε = {privacy['epsilon']:.3g} at δ = {privacy['delta']:g}"
     table = Table(
         title=f"{data['name']}: {data['users']} users, {data['items']} items, {data['interactions']} interactions",
-        caption=f"mean over users [95 % interval]; this run: {spent}, trust {privacy['trust']}",
+        caption=f"mean over users, below it the 95 % interval; this run: {spent}, trust {privacy['trust']}",
+        show_lines=True,
     )
     table.add_column("")
-    for heading in ("99 negatives\nHR@10", "\nNDCG@10", "full ranking\nHR@10", "\nNDCG@10"):
+    for heading in (
+        "HR@10\n99 negatives",
+        "NDCG@10\n99 negatives",
+        "HR@10\nwhole catalogue",
+        "NDCG@10\nwhole catalogue",
+    ):
         table.add_column(heading, justify="right")
     for name, evaluation in {"this run": simulation.evaluation, **others}.items():
         estimates = [evaluation.estimate(*column) for column in COLUMNS]
-        cells = [
-            f"{each.mean:.3f} [dim][{each.low:.3f}, {each.high:.3f}][/dim]".replace("0.", ".") for each in estimates
-        ]
-        style = "bold" if name == "this run" else None
-        table.add_row(name, *cells, style=style)
+        cells = [f"{_share(each.mean)}\n[dim]{_share(each.low)} – {_share(each.high)}[/dim]" for each in estimates]
+        table.add_row(name, *cells, style="bold" if name == "this run" else None)
     return table
 
 
 def one_persons_list(simulation: Simulation, user: int, n: int = 10) -> Table:
-    """One user's top list, each line with what it rests on."""
+    """One user's top list, each line with what it rests on; scores are above the average item's popularity."""
     recommender = Recommender(simulation.bundle)
-    history = simulation.prepared.held_out.known[user]
-    name = simulation.prepared.held_out.known.users[user]
-    table = Table(title=f"For user {name}, who has met {len(history)} items", show_lines=False)
-    for heading in ("", "recommended", "score", "because of (what each adds)", "popularity adds"):
-        table.add_column(heading, justify="right" if heading in ("", "score", "popularity adds") else "left")
-    base = float(simulation.bundle.model.head.b.mean())
+    known, b = simulation.prepared.held_out.known, simulation.bundle.model.head.b
+    history, average = known[user], float(b.mean())
+    table = Table(
+        title=f"For user {known.users[user]}, who has met {len(history)} items",
+        caption="a score is the sum of what each item of the history adds, and of popularity",
+    )
+    table.add_column("", justify="right")
+    table.add_column("recommended", overflow="ellipsis", no_wrap=True)
+    table.add_column("score", justify="right")
+    table.add_column("because of", overflow="ellipsis", no_wrap=True)
+    table.add_column("popularity", justify="right")
     for place, item in enumerate(recommender.recommend(history, n), start=1):
         reasons = recommender.reasons(history, item.item, 2)
-        because = "; ".join(f"{reason.title} {reason.effect:+.2f}" for reason in reasons) or "popularity alone"
-        popularity = float(simulation.bundle.model.head.b[item.item]) - base
-        table.add_row(str(place), item.title, f"{item.score - base:.2f}", because, f"{popularity:+.2f}")
+        because = "\n".join(f"{reason.effect:+.2f} {reason.title}" for reason in reasons)
+        popularity = float(b[item.item]) - average
+        table.add_row(str(place), item.title, f"{item.score - average:.2f}", because, f"{popularity:+.2f}")
     return table
+
+
+def _share(value: float) -> str:
+    """A number between zero and one, without the zero before the point."""
+    return f"{value:.3f}".removeprefix("0")

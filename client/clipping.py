@@ -49,7 +49,7 @@ class PerUserClipping:
         self._layer = layer
         self._loss = loss
         self._module = GradSampleModule(layer, loss_reduction="sum")
-        self._optimiser = _FiniteOnly(
+        self._optimiser = DPOptimizer(
             torch.optim.SGD(layer.parameters(), lr=1.0),
             noise_multiplier=0.0,
             max_grad_norm=_with_reserve(clip_norm),
@@ -59,17 +59,29 @@ class PerUserClipping:
 
     def add(self, batch: Batch) -> None:
         """Add the clipped gradients of a batch of users."""
-        scores = self._module(batch.states, batch.prior)
+        scores = self._module(batch.states, batch.prior, batch.weights)
         # `.data`, since the scores are overwritten in place, which is safe: no backward pass reads them.
         gradient = loss_gradient(scores.data, batch, self._loss)
         with warnings.catch_warnings():
             # PyTorch remarks that the hook fires although no input needs a gradient: here that is the purpose.
             warnings.filterwarnings("ignore", "Full backward hook is firing")
             scores.backward(gradient)
-        self._optimiser.clip_and_accumulate()
-        for name, parameter in self._layer.named_parameters():
-            self.sums[name] += parameter.summed_grad  # type: ignore[attr-defined]
+        for name, part in self._clipped().items():
+            self.sums[name] += part
         self._optimiser.zero_grad()
+
+    def _clipped(self) -> dict[str, Tensor]:
+        """The batch's clipped sum; made again without the users whose gradient is not finite, if there are any."""
+        self._optimiser.clip_and_accumulate()
+        parameters = dict(self._layer.named_parameters())
+        if not all(torch.isfinite(parameter.summed_grad).all() for parameter in parameters.values()):
+            squares = sum(gradient.flatten(1).square().sum(dim=1) for gradient in self._optimiser.grad_samples)
+            finite = torch.isfinite(torch.as_tensor(squares))[:, None, None]
+            for parameter in parameters.values():
+                parameter.grad_sample = torch.where(finite, parameter.grad_sample, 0.0)
+                parameter.summed_grad = None
+            self._optimiser.clip_and_accumulate()
+        return {name: parameter.summed_grad for name, parameter in parameters.items()}
 
 
 class GhostClipping:
@@ -84,26 +96,16 @@ class GhostClipping:
     @torch.no_grad()
     def add(self, batch: Batch) -> None:
         """Add the clipped gradients of a batch of users."""
-        gradient = loss_gradient(self._layer(batch.states, batch.prior), batch, self._loss)
-        norms = ghost_norms(self._layer, batch.states, gradient)
+        scores = self._layer(batch.states, batch.prior, batch.weights)
+        gradient = loss_gradient(scores, batch, self._loss)
+        features = batch.states * batch.weights.unsqueeze(2)
+        norms = ghost_norms(self._layer, features, gradient)
         finite = torch.isfinite(norms)
         factors = torch.where(finite, (self._clip_norm / (norms + 1e-6)).clamp(max=1.0), 0.0)
         gradient[~finite] = 0.0
-        states = torch.where(finite[:, None, None], batch.states, 0.0)
-        for name, part in weighted_sums(self._layer, states, gradient, factors).items():
+        features = torch.where(finite[:, None, None], features, 0.0)
+        for name, part in weighted_sums(self._layer, features, gradient, factors).items():
             self.sums[name] += part
-
-
-class _FiniteOnly(DPOptimizer):  # type: ignore[misc]
-    """Opacus' clipping; a user whose gradient is not finite is left out of the sum."""
-
-    def clip_and_accumulate(self) -> None:
-        squares = sum(gradient.flatten(1).square().sum(dim=1) for gradient in self.grad_samples)
-        broken = ~torch.isfinite(squares)
-        if broken.any():
-            for gradient in self.grad_samples:
-                gradient[broken] = 0.0
-        super().clip_and_accumulate()
 
 
 def _with_reserve(clip_norm: float) -> float:

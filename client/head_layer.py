@@ -39,13 +39,16 @@ class HeadLayer(nn.Module):
         self.popularity = torch.tensor(head.b[rows], device=device)
         self.directions = torch.tensor(head.item_directions(vectors)[rows], device=device).T.contiguous()
 
-    def forward(self, states: Tensor, prior: Tensor) -> Tensor:
+    def forward(self, states: Tensor, prior: Tensor, weights: Tensor) -> Tensor:
         """Scores, shape [U, P, C].
 
         Args:
             states: Shape [U, P, d].
             prior: What is added at every position of a user, shape [U, C]: popularity, or minus infinity for an item
                 that may not be ranked.
+            weights: Share of each position in its user's loss, shape [U, P]. It plays no part in a score: it stands here
+                because Opacus hands a layer's inputs to its gradient, where multiplying the few features is cheaper than
+                multiplying the signal of every item.
         """
         return _Scores.apply(states, prior, self.directions, *self.parameters())  # type: ignore[no-any-return,no-untyped-call]
 
@@ -70,10 +73,10 @@ def head_grad_sample(layer: HeadLayer, activations: list[Tensor], backprops: Ten
 
     Args:
         layer: The layer.
-        activations: Its inputs; the first are the states, shape [U, P, d].
-        backprops: Gradient of the loss with respect to the scores, shape [U, P, C].
+        activations: Its inputs: states [U, P, d], prior, and the weights of the positions [U, P].
+        backprops: Gradient of each position's own loss with respect to its scores, shape [U, P, C].
     """
-    states = activations[0]
+    states = activations[0] * activations[2].unsqueeze(2)
     gradients: dict[nn.Parameter, Tensor] = {}
     for name, parameter in layer.named_parameters():
         features = states[..., : parameter.shape[1]]
@@ -85,7 +88,13 @@ def head_grad_sample(layer: HeadLayer, activations: list[Tensor], backprops: Ten
 
 
 def ghost_norms(layer: HeadLayer, states: Tensor, backprops: Tensor) -> Tensor:
-    """Per-user norms of the same gradients, shape [U], without forming them (Goodfellow 2015; Li et al. 2022)."""
+    """Per-user norms of the same gradients, shape [U], without forming them (Goodfellow 2015; Li et al. 2022).
+
+    Args:
+        layer: The layer.
+        states: Weighted by position, shape [U, P, d].
+        backprops: As in `head_grad_sample`.
+    """
     squares = torch.zeros(len(states), device=states.device)
     for name, parameter in layer.named_parameters():
         features = states[..., : parameter.shape[1]]

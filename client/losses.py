@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -17,12 +18,13 @@ class Loss:
         name: `softmax`: cross-entropy over the candidates. `sigmoid`: logistic loss of the target against
             `negatives` sampled candidates.
         negatives: Sampled per position, uniformly from the candidates that the user has not met.
-        rng: Draws them.
+        seed: Public; with a user's key it names that user's draws. They must not depend on who else takes part: then
+            one user would move the others' gradients too, and the clip would no longer bound what one user can do.
     """
 
     name: str
     negatives: int
-    rng: np.random.Generator
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -34,26 +36,27 @@ class Batch:
         targets: Column to be predicted, shape [U, P]; -1 where padded.
         weights: Share of each position in its user's mean, shape [U, P]; zero where padded.
         prior: Popularity, or minus infinity for items met before the first position, shape [U, C].
+        keys: One number per user, fixed by the user's id, shape [U].
     """
 
     states: Tensor
     targets: Tensor
     weights: Tensor
     prior: Tensor
+    keys: NDArray[np.uint64]
 
 
 def loss_gradient(scores: Tensor, batch: Batch, loss: Loss) -> Tensor:
-    """The gradient of the sum of the users' losses with respect to `scores`, shape [U, P, C]; overwrites `scores`."""
+    """The gradient of each position's loss with respect to its scores, shape [U, P, C]; overwrites `scores`."""
     scores[_met_within_window(batch.targets)] = -torch.inf
     targets = batch.targets.clamp(min=0).unsqueeze(2)
-    weights = batch.weights.unsqueeze(2)
     if loss.name == "softmax":
-        gradient = torch.softmax(scores, dim=2).mul_(weights)
-        return gradient.scatter_add_(2, targets, -weights)
-    negatives, share = _draw_negatives(scores, targets, loss)
+        gradient = torch.softmax(scores, dim=2)
+        return gradient.scatter_add_(2, targets, gradient.new_full(targets.shape, -1.0))
+    negatives, share = _draw_negatives(scores, targets, batch.keys, loss)
     gradient = torch.zeros_like(scores)
-    gradient.scatter_add_(2, targets, (torch.sigmoid(scores.gather(2, targets)) - 1) * weights)
-    return gradient.scatter_add_(2, negatives, torch.sigmoid(scores.gather(2, negatives)) * weights * share)
+    gradient.scatter_add_(2, targets, torch.sigmoid(scores.gather(2, targets)) - 1)
+    return gradient.scatter_add_(2, negatives, torch.sigmoid(scores.gather(2, negatives)) * share)
 
 
 def _met_within_window(targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -64,9 +67,10 @@ def _met_within_window(targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return users, later[pairs], columns[users, pairs]
 
 
-def _draw_negatives(scores: Tensor, targets: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
+def _draw_negatives(scores: Tensor, targets: Tensor, keys: NDArray[np.uint64], loss: Loss) -> tuple[Tensor, Tensor]:
     """Columns drawn uniformly, shape [U, P, n], and the share of each: zero for the target and for met items."""
-    drawn = loss.rng.integers(0, scores.shape[2], (*scores.shape[:2], loss.negatives))
-    negatives = torch.from_numpy(drawn).to(scores.device)
+    size = (scores.shape[1], loss.negatives)
+    drawn = [np.random.default_rng([loss.seed, int(key)]).integers(0, scores.shape[2], size) for key in keys]
+    negatives = torch.from_numpy(np.stack(drawn)).to(scores.device)
     usable = (negatives != targets) & torch.isfinite(scores.gather(2, negatives))
     return negatives, usable / usable.sum(dim=2, keepdim=True).clamp(min=1)

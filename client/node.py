@@ -8,7 +8,6 @@ so that not even a failure tells of them.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import dataclass, replace
 
@@ -95,7 +94,7 @@ class Node:
             return unpack(made)
         std = plan.node_noise_std(mechanism.name)
         sums = {
-            name: add_gaussian(exact, std, random_source(plan.noise, plan.seed, f"{release.id}/noise/{name}"))
+            name: add_gaussian(exact, std, random_source(plan.noise, plan.seed, f"{release.stream}/noise/{name}"))
             for name, exact in self._sums_or_zero(request, release).items()
         }
         arrays = {name: part.astype(np.float32) for name, part in sums.items()}
@@ -120,7 +119,7 @@ class Node:
         """Sample this node's users, and sum their clipped contributions."""
         plan, objective = request.plan, request.objective
         mechanism = plan.mechanism(request.release.name)
-        source = random_source(plan.noise, plan.seed, f"{release.id}/{self.name}/sample")
+        source = random_source(plan.noise, plan.seed, f"{release.stream}/{self.name}/sample")
         rows = poisson_sample(len(self.data.histories), mechanism.sampling_rate, source)
         if mechanism.name == "popularity":
             total = popularity_sum(self.data.histories, request.shape.items, objective.popularity_length, rows)
@@ -129,11 +128,5 @@ class Node:
         block = None if len(candidates) == request.shape.items else candidates
         head = Head(request.shape, request.arrays["b"], {part: request.arrays[part] for part in request.shape.trained})
         positions = self.data.positions(objective, block).select(rows)
-        loss = Loss(objective.loss, objective.negatives, _negatives_rng(request, self.name))
+        loss = Loss(objective.loss, objective.negatives, seed=plan.seed + request.release.round)
         return clipped_gradient_sum(head, self.data.space.vectors, positions, mechanism.clip_norm, loss, block)
-
-
-def _negatives_rng(request: Request, node: str) -> np.random.Generator:
-    """Where a node draws negatives: they protect nobody, so that a public seed makes runs repeatable."""
-    named = f"{request.plan.seed}/{request.release.round}/{node}"
-    return np.random.default_rng(int.from_bytes(hashlib.sha256(named.encode()).digest()[:8], "little"))

@@ -6,6 +6,7 @@ count, and an item that the user had met before is no position: recommending lea
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -27,11 +28,13 @@ class Positions:
         states: State before each position, shape [U, P, d]; zero where padded.
         targets: Catalogue row of the item at each position, shape [U, P]; -1 where padded.
         earlier: Rows of the items of each user before the first position, shape [U, S]; padded with -1.
+        keys: One number per user, fixed by the user's id alone, shape [U].
     """
 
     states: FloatArray
     targets: IntArray
     earlier: IntArray
+    keys: NDArray[np.uint64]
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -40,7 +43,7 @@ class Positions:
         """The positions of the users in `rows`, without padding that nobody there needs."""
         earlier = self.earlier[rows]
         longest = int((earlier >= 0).sum(axis=1).max(initial=0))
-        return Positions(self.states[rows], self.targets[rows], earlier[:, :longest])
+        return Positions(self.states[rows], self.targets[rows], earlier[:, :longest], self.keys[rows])
 
 
 def positions_of(
@@ -61,6 +64,7 @@ def positions_of(
         states=np.zeros((len(histories), window, dimension), np.float32),
         targets=np.full((len(histories), window), -1, np.int64),
         earlier=np.full((len(histories), longest), -1, np.int64),
+        keys=np.array([_key(user) for user in histories.users], dtype=np.uint64),
     )
     for user, place in enumerate(places):
         if len(place):
@@ -119,6 +123,10 @@ def popularity_sum(histories: Histories, items: int, typical_length: int, rows: 
         distinct = np.unique(histories[user])
         total[distinct] += 1 / np.sqrt(max(len(distinct), typical_length))
     return total
+
+
+def _key(user: str) -> int:
+    return int.from_bytes(hashlib.sha256(user.encode()).digest()[:8], "little")
 
 
 def _places(history: IntArray, window: int, candidates: IntArray | None) -> IntArray:

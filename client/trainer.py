@@ -72,4 +72,4 @@ def _batches(positions: Positions, layer: HeadLayer, column: IntArray) -> Iterat
         prior[users, earlier[users, places]] = -torch.inf
         valid = targets >= 0
         weights = valid / valid.sum(dim=1, keepdim=True).clamp(min=1)
-        yield Batch(torch.from_numpy(part.states).to(device), targets, weights, prior)
+        yield Batch(torch.from_numpy(part.states).to(device), targets, weights, prior, part.keys)

@@ -11,4 +11,4 @@ from platformdirs import user_cache_path
 def cache_folder() -> Path:
     """The user's cache folder for this program; the variable `SOTTOVOCE_CACHE` moves it."""
     chosen = os.environ.get("SOTTOVOCE_CACHE")
-    return Path(chosen) if chosen else user_cache_path("sottovoce", appauthor=False)
+    return Path(chosen).expanduser() if chosen else user_cache_path("sottovoce", appauthor=False)

@@ -54,9 +54,9 @@ class EncoderSettings(Settings):
 
     name: str = "minilm"
     revision: str | None = None
-    dimensions: AtLeastOne = 16
+    dimensions: AtLeastOne | None = None
     """Leading directions of the encoder's block of an item vector."""
-    word_dimensions: Count = 32
+    word_dimensions: Count | None = None
     """Leading directions of the lexical block (TF-IDF)."""
 
 
@@ -90,7 +90,7 @@ class HeadSettings(Settings):
     content_weight: float | None = None
     rank: Count | None = None
     mix: Count | None = None
-    window: AtLeastOne = 20
+    window: AtLeastOne | None = None
     """m: a user's loss is the mean over their last m interactions."""
     negatives: AtLeastOne = 32
     """Sampled negatives per position of the sigmoid loss."""
@@ -143,13 +143,12 @@ class Config(Settings):
         Raises:
             ConfigError: a value does not fit the population.
         """
-        given = self.model_dump()
-        preset = preset_for(self.privacy.epsilon)
-        for section, defaults in preset.items():
+        table = self.model_dump()
+        for section, defaults in preset_for(self.privacy.epsilon).items():
             for key, value in defaults.items():
-                if given[section][key] is None:
-                    given[section][key] = value
-        privacy, federation = given["privacy"], given["federation"]
+                if table[section][key] is None:
+                    table[section][key] = value
+        privacy, federation = table["privacy"], table["federation"]
         privacy["population"] = privacy["population"] or population
         privacy["trust"] = privacy["trust"] or (Trust.NONE if math.isinf(self.privacy.epsilon) else Trust.SERVER)
         nodes = federation["nodes"]
@@ -160,7 +159,7 @@ class Config(Settings):
                 "federation.minimum_nodes", federation["minimum_nodes"], f"at most federation.nodes = {nodes}"
             )
         federation["node_capacity"] = federation["node_capacity"] or math.ceil(population / nodes)
-        return parse(given)
+        return parse(table)
 
     def plan(self) -> PrivacyPlan:
         """The privacy plan of a resolved configuration.
@@ -171,14 +170,14 @@ class Config(Settings):
         privacy, train = self.privacy, self.train
         trained = bool(self.head.rank or self.head.mix)
         return make_plan(
-            trust=_given(privacy.trust),
+            trust=given(privacy.trust),
             target_epsilon=privacy.epsilon,
             delta=privacy.delta,
-            population=_given(privacy.population),
-            clip_norm=math.inf if privacy.trust is Trust.NONE else _given(train.clip_norm),
-            rounds=_given(train.rounds) if trained else 0,
+            population=given(privacy.population),
+            clip_norm=math.inf if privacy.trust is Trust.NONE else given(train.clip_norm),
+            rounds=given(train.rounds) if trained else 0,
             sampling_rate=train.sampling_rate,
-            popularity_share=_given(privacy.popularity_share),
+            popularity_share=given(privacy.popularity_share),
             noise=privacy.noise,
             seed=self.seed,
             noise_multiplier=privacy.noise_multiplier,
@@ -246,7 +245,7 @@ def _toml_value(text: str) -> Any:  # noqa: ANN401 - TOML has no narrower type
         return text
 
 
-def _given(value: T | None) -> T:
+def given(value: T | None) -> T:
     """A value that `Config.resolve` fills in."""
     if value is None:
         raise ConfigError("configuration", None, "a resolved configuration")

@@ -1,8 +1,8 @@
 """The item space: public vectors in which items, histories and new texts can be compared.
 
 An item vector is two blocks side by side: what the encoder makes of the text, and TF-IDF of its words. Each block is
-centred over the catalogue, cut to its leading principal directions and half-whitened (U·√S), so that no single
-direction drowns the rest; the pair is scaled to unit norm and rotated so that the leading coordinates carry most.
+centred over the catalogue, cut to its leading principal directions and scaled to the same mean norm; the pair is scaled
+to unit norm and rotated so that the leading coordinates carry most.
 All of it is a function of public data.
 """
 
@@ -137,7 +137,7 @@ def fit_item_space(
     except ValueError as error:
         raise DataError("catalogue", "its texts share no words at all") from error
     mean = encoded.mean(axis=0)
-    first, components = half_whitened(encoded - mean, encoder_dimensions)
+    first, components = principal_coordinates(encoded - mean, encoder_dimensions)
     second, word_components, offset = _word_block(words, word_dimensions)
     vectors = unit_rows(np.concatenate([first, second], axis=1))
     rotation = np.linalg.eigh(vectors.T.astype(np.float64) @ vectors)[1][:, ::-1].astype(np.float32)
@@ -159,8 +159,8 @@ def fit_item_space(
     return ItemSpace(np.ascontiguousarray(vectors @ rotation), facts, maps)
 
 
-def half_whitened(centred: FloatArray, dimensions: int) -> tuple[FloatArray, FloatArray]:
-    """Leading principal coordinates U·√S, scaled to a mean squared norm of one, and the map to them.
+def principal_coordinates(centred: FloatArray, dimensions: int) -> tuple[FloatArray, FloatArray]:
+    """Leading principal coordinates, scaled to a mean squared norm of one, and the map to them.
 
     Args:
         centred: Rows with zero mean, shape [I, D].
@@ -172,7 +172,7 @@ def half_whitened(centred: FloatArray, dimensions: int) -> tuple[FloatArray, Flo
     variances, directions = np.linalg.eigh(centred.T.astype(np.float64) @ centred)
     order = np.argsort(variances)[::-1][:dimensions]
     order = order[variances[order] > 1e-9 * variances.max(initial=1e-9)]
-    components = directions[:, order] / np.sqrt(np.sqrt(variances[order]))
+    components = directions[:, order]
     coordinates = centred @ components
     scale = np.sqrt(np.mean(np.sum(coordinates**2, axis=1)))
     components = components / max(scale, 1e-12)
@@ -200,7 +200,7 @@ def _word_block(words: Any, dimensions: int) -> tuple[FloatArray, FloatArray, Fl
     cut = TruncatedSVD(kept, random_state=0).fit(words)
     rough = cut.transform(words).astype(np.float32)
     mean = rough.mean(axis=0)
-    coordinates, components = half_whitened(rough - mean, dimensions)
+    coordinates, components = principal_coordinates(rough - mean, dimensions)
     return coordinates, (cut.components_.T @ components).astype(np.float32), (mean @ components).astype(np.float32)
 
 

@@ -17,7 +17,7 @@ from flwr.app import Message
 from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
-from sottovoce.common.config import Config
+from sottovoce.common.config import Config, given
 from sottovoce.common.errors import FederationError, UpdateRefusedError
 from sottovoce.common.messages import (
     Answer,
@@ -99,13 +99,21 @@ class Federation:
     objective: Objective = field(init=False)
 
     def __post_init__(self) -> None:
-        head, items = self.config.head, len(self.space.vectors)
-        limit = self.space.dimension
+        head, limit = self.config.head, self.space.dimension
         self.shape = HeadShape(
-            items, limit, min(head.rank or 0, limit), min(head.mix or 0, limit), float(head.content_weight or 0.0)
+            items=len(self.space.vectors),
+            dimension=limit,
+            rank=min(given(head.rank), limit),
+            mix=min(given(head.mix), limit),
+            content_weight=given(head.content_weight),
         )
         self.objective = Objective(
-            head.loss, head.state, head.window, head.negatives, head.candidates, self.config.privacy.popularity_length
+            loss=head.loss,
+            state=head.state,
+            window=given(head.window),
+            negatives=head.negatives,
+            candidates=head.candidates,
+            popularity_length=self.config.privacy.popularity_length,
         )
 
     def train(self) -> Checkpoint:
@@ -117,7 +125,7 @@ class Federation:
         """
         state = self.store.load() or self._popularity()
         train = self.config.train
-        optimiser = Optimiser(train.optimiser or "sgd", float(train.learning_rate or 0.0))
+        optimiser = Optimiser(given(train.optimiser), given(train.learning_rate))
         for number in range(state.round + 1, self.plan.head.count + 1):
             state = self._round(state, number, optimiser)
         return state
@@ -182,7 +190,7 @@ class Federation:
         std = self.plan.server_noise_std(name)
         noised = {
             part: add_gaussian(
-                exact[part], std, random_source(self.plan.noise, self.plan.seed, f"{release.id}/noise/{part}")
+                exact[part], std, random_source(self.plan.noise, self.plan.seed, f"{release.stream}/noise/{part}")
             ).astype(np.float32)
             for part in sorted(exact)
         }
@@ -215,7 +223,7 @@ class Federation:
         """Step 4. A noised part is never re-clipped: that would destroy it."""
         mechanism = self.plan.mechanism(request.release.name)
         exact = self.plan.trust is Trust.SERVER
-        limit = float(self.config.federation.node_capacity or np.inf) * mechanism.clip_norm if exact else np.inf
+        limit = given(self.config.federation.node_capacity) * mechanism.clip_norm if exact else np.inf
         return sum_within([answer.sums for answer in answers], limit)
 
     def _on_all_items(self, number: int, gradient: Arrays) -> Arrays:

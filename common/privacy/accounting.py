@@ -21,6 +21,9 @@ from sottovoce.common.errors import ConfigError
 MAX_NOISE_MULTIPLIER = 1e6
 """A search for noise ends here: no useful release needs more."""
 
+PLD_INTERVAL = 5e-4
+"""Grid of the discretised privacy loss; coarser is faster, and errs upwards (here by some 1e-6 of ε)."""
+
 
 @dataclass(frozen=True)
 class ReleaseEvent:
@@ -87,10 +90,14 @@ def calibrate(releases_at: Callable[[float], Sequence[ReleaseEvent]], target: fl
         ConfigError: `target` is not a finite number above zero, or no scale below `MAX_NOISE_MULTIPLIER` reaches it.
     """
     require("epsilon", target, 0 < target < math.inf, "(0, inf)")
-    low, high = 1e-3, 1.0
+    high = 1.0
     while epsilon(releases_at(high), delta) > target:
-        low, high = high, 2 * high
+        high *= 2
         require("epsilon", target, high < MAX_NOISE_MULTIPLIER, "reach of the noise that may be added")
+    while epsilon(releases_at(high / 2), delta) <= target:
+        high /= 2
+        require("epsilon", target, high > 1 / MAX_NOISE_MULTIPLIER, "reach of the noise that may be added")
+    low = high / 2
     while high / low > 1 + 1e-5:
         middle = math.sqrt(low * high)
         if epsilon(releases_at(middle), delta) > target:
@@ -106,7 +113,7 @@ def noise_for(name: str, target: float, delta: float, sampling_rate: float = 1.0
 
 
 def _pld_epsilon(releases: Sequence[ReleaseEvent], delta: float) -> float:
-    accountant = PLDAccountant()
+    accountant = PLDAccountant(value_discretization_interval=PLD_INTERVAL)
     for release in releases:
         gaussian = GaussianDpEvent(release.noise_multiplier)
         sampled = release.sampling_rate < 1

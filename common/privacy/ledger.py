@@ -48,6 +48,11 @@ class Release:
         """The release as one string."""
         return "/".join((self.population, self.run, str(self.round), self.name, self.maker))
 
+    @property
+    def stream(self) -> str:
+        """Names the release's seeded random stream: the same in every run of a seed."""
+        return "/".join((str(self.round), self.name, self.maker))
+
 
 class Ledger:
     """All releases of a population, in one SQLite file.
