@@ -68,6 +68,7 @@ def log_to(path: Path) -> Iterator[None]:
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("sottovoce")
+    before = logger.level, logger.propagate
     logger.setLevel(logging.INFO)
     logger.propagate = False
     logger.addHandler(handler)
@@ -75,6 +76,7 @@ def log_to(path: Path) -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
+        logger.level, logger.propagate = before
         handler.close()
 
 

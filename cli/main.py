@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import Annotated
 
 import click
@@ -43,8 +44,7 @@ def run() -> None:
     try:
         status = app(standalone_mode=False)
     except click.ClickException as error:
-        error.show()
-        sys.exit(2)
+        _fail(f"{error.format_message()} (see --help)", 2, error)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except SottovoceError as error:
@@ -58,6 +58,6 @@ def run() -> None:
 
 def _fail(line: str, status: int, error: Exception) -> None:
     if "--debug" in sys.argv:
-        raise error
-    print(f"sottovoce: {line}", file=sys.stderr)
+        traceback.print_exception(error)
+    print(f"sottovoce: {' '.join(line.split())}", file=sys.stderr)
     sys.exit(status)

@@ -1,7 +1,8 @@
 """The node's Flower app: one kind of message, a request for the node's part of a release.
 
 Whatever happens, what leaves is an `Answer`: an exception's text would travel to the server, and could tell of a
-history. What trains is imported when the first message comes, since a simulation's driver holds this app and never trains.
+history. What trains is imported when the first message comes, since a simulation's driver holds this app and never
+trains.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from opacus import GradSampleModule
@@ -73,15 +73,15 @@ class PerUserClipping:
     def _clipped(self) -> dict[str, Tensor]:
         """The batch's clipped sum; made again without the users whose gradient is not finite, if there are any."""
         self._optimiser.clip_and_accumulate()
-        parameters = dict(self._layer.named_parameters())
-        if not all(torch.isfinite(parameter.summed_grad).all() for parameter in parameters.values()):
-            squares = sum(gradient.flatten(1).square().sum(dim=1) for gradient in self._optimiser.grad_samples)
+        # Opacus keeps per-user gradients and their clipped sum as attributes of a parameter.
+        parts: dict[str, Any] = dict(self._layer.named_parameters())
+        if not all(bool(torch.isfinite(part.summed_grad).all()) for part in parts.values()):
+            squares = sum(part.grad_sample.flatten(1).square().sum(dim=1) for part in parts.values())
             finite = torch.isfinite(torch.as_tensor(squares))[:, None, None]
-            for parameter in parameters.values():
-                parameter.grad_sample = torch.where(finite, parameter.grad_sample, 0.0)
-                parameter.summed_grad = None
+            for part in parts.values():
+                part.grad_sample, part.summed_grad = torch.where(finite, part.grad_sample, 0.0), None
             self._optimiser.clip_and_accumulate()
-        return {name: parameter.summed_grad for name, parameter in parameters.items()}
+        return {name: part.summed_grad for name, part in parts.items()}
 
 
 class GhostClipping:

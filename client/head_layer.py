@@ -46,9 +46,9 @@ class HeadLayer(nn.Module):
             states: Shape [U, P, d].
             prior: What is added at every position of a user, shape [U, C]: popularity, or minus infinity for an item
                 that may not be ranked.
-            weights: Share of each position in its user's loss, shape [U, P]. It plays no part in a score: it stands here
-                because Opacus hands a layer's inputs to its gradient, where multiplying the few features is cheaper than
-                multiplying the signal of every item.
+            weights: Share of each position in its user's loss, shape [U, P]. It plays no part in a score: it stands
+                here because Opacus hands a layer's inputs to its gradient, where multiplying the few features is
+                cheaper than multiplying the signal of every item.
         """
         return _Scores.apply(states, prior, self.directions, *self.parameters())  # type: ignore[no-any-return,no-untyped-call]
 

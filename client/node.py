@@ -1,9 +1,9 @@
 """How a node answers a request for its part of a release.
 
 The guarantee: nothing leaves a node but an `Answer`, and every sum in one was written into the node's own ledger,
-within its owner's cap, before a history was looked at. Under `trust = node` the sum is noised here and kept, so that a retry
-gets the same bytes. A fault while histories are read is answered like an empty node: by noise alone, or by a zero sum,
-so that not even a failure tells of them.
+within its owner's cap, before a history was looked at. Under `trust = node` the sum is noised here and kept, so that a
+retry gets the same bytes. A fault while histories are read is answered like an empty node: by noise alone, or by a zero
+sum, so that not even a failure tells of them.
 """
 
 from __future__ import annotations

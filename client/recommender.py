@@ -69,7 +69,9 @@ class Recommender:
         scores[history] = -np.inf
         scores[list(exclude)] = -np.inf
         allowed = scores > -np.inf
-        weights = np.where(allowed, np.exp(scores - scores.max(initial=-np.inf, where=allowed)), 0.0)
+        if not allowed.any():
+            return []
+        weights = np.exp(scores - scores.max())
         best = self._popular_first[np.argsort(-scores[self._popular_first], kind="stable")][
             : min(n, int(allowed.sum()))
         ]

@@ -61,13 +61,9 @@ def write_bundle(
     (unfinished / "MODEL_CARD.md").write_text(card, encoding="utf-8")
     hashes = {name: hashlib.sha256((unfinished / name).read_bytes()).hexdigest() for name in FILES}
     manifest = {"schema": SCHEMA, "shape": asdict(head.shape), **facts, "sha256": hashes}
+    manifest["manifest_sha256"] = _digest(manifest)
     (unfinished / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
-    previous = folder.with_name(folder.name + ".old")
-    _remove(previous)
-    if folder.exists():
-        folder.rename(previous)
-    unfinished.rename(folder)
-    _remove(previous)
+    _put_in_place(unfinished, folder)
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -81,28 +77,46 @@ def load_bundle(folder: Path) -> Bundle:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         if manifest["schema"] != SCHEMA:
             raise DataError(path, f"a bundle of version {manifest['schema']}, this program reads {SCHEMA}")
+        if manifest.pop("manifest_sha256") != _digest(manifest):
+            raise DataError(path, "not a bundle's manifest: it was changed after it was written")
         shape, hashes = HeadShape(**manifest["shape"]), {name: str(manifest["sha256"][name]) for name in FILES}
     except FileNotFoundError as error:
         raise DataError(folder, "no bundle here") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(path, f"not a bundle's manifest: {error}") from error
     for name, digest in hashes.items():
         if not (folder / name).is_file() or hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
             raise DataError(folder / name, "missing, or not the file that the manifest names")
     catalogue = Catalogue.load(folder / "catalogue.json")
-    vectors = cast(FloatArray, load_arrays(folder / "items.safetensors")["vectors"])
-    arrays = cast(dict[str, FloatArray], load_arrays(folder / "head.safetensors"))
-    head = Head(shape, arrays.pop("b"), arrays)
-    _check_fit(folder, catalogue, vectors, head)
-    return Bundle(catalogue, ScoringModel(vectors, head), manifest)
-
-
-def _check_fit(folder: Path, catalogue: Catalogue, vectors: FloatArray, head: Head) -> None:
-    shape = head.shape
-    given = {name: part.shape for name, part in head.parameters.items()}
-    sizes = {len(catalogue), len(vectors), len(head.b), shape.items}
-    if len(sizes) != 1 or given != shape.trained or vectors.shape[1] != shape.dimension:
+    items = cast(dict[str, FloatArray], load_arrays(folder / "items.safetensors"))
+    parts = cast(dict[str, FloatArray], load_arrays(folder / "head.safetensors"))
+    expected = {"b": (shape.items,), **shape.trained}
+    if {name: part.shape for name, part in parts.items()} != expected or len(catalogue) != shape.items:
         raise DataError(folder, "its parts do not fit together")
+    if "vectors" not in items or items["vectors"].shape != (shape.items, shape.dimension):
+        raise DataError(folder, "its item vectors do not fit its head")
+    head = Head(shape, parts.pop("b"), parts)
+    return Bundle(catalogue, ScoringModel(items["vectors"], head), manifest)
+
+
+def _put_in_place(new: Path, folder: Path) -> None:
+    """Rename `new` to `folder`; if that fails, what was there before is there again."""
+    previous = folder.with_name(folder.name + ".old")
+    _remove(previous)
+    if folder.exists():
+        folder.rename(previous)
+    try:
+        new.rename(folder)
+    except OSError:
+        if previous.exists():
+            previous.rename(folder)
+        raise
+    _remove(previous)
+
+
+def _digest(manifest: dict[str, Any]) -> str:
+    """sha256 over everything that a manifest says."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def _remove(folder: Path) -> None:

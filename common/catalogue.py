@@ -63,6 +63,8 @@ class Catalogue:
             raise DataError(path, f"not a catalogue: {error}") from error
         if len({len(column) for column in (ids, titles, texts, *attributes.values())}) != 1:
             raise DataError(path, "not a catalogue: its columns differ in length")
+        if len(set(ids)) != len(ids):
+            raise DataError(path, "not a catalogue: an item id stands in it twice")
         return cls(ids, titles, texts, attributes)
 
     def _json(self) -> str:

@@ -23,6 +23,7 @@ T = TypeVar("T")
 Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 AtLeastOne = Annotated[int, Field(ge=1)]
 
@@ -41,7 +42,7 @@ class DataSettings(Settings):
     items: str | None = None
     columns: dict[str, str] = {}
     min_interactions: AtLeastOne = 3
-    min_rating: float = 0.0
+    min_rating: Finite = 0.0
     lenient: bool = False
     held_out: Literal["test", "validation"] = "test"
     """Which interaction of each user is kept for evaluation: the last, or (to choose settings) the second last."""
@@ -54,9 +55,9 @@ class EncoderSettings(Settings):
 
     name: str = "minilm"
     revision: str | None = None
-    dimensions: AtLeastOne | None = None
+    dimensions: AtLeastOne = 64
     """Leading directions of the encoder's block of an item vector."""
-    word_dimensions: Count | None = None
+    word_dimensions: Count = 64
     """Leading directions of the lexical block (TF-IDF)."""
 
 
@@ -87,10 +88,10 @@ class HeadSettings(Settings):
 
     loss: Literal["softmax", "sigmoid"] = "softmax"
     state: Literal["items", "text"] = "items"
-    content_weight: float | None = None
+    content_weight: Finite | None = None
     rank: Count | None = None
     mix: Count | None = None
-    window: AtLeastOne | None = None
+    window: AtLeastOne = 100
     """m: a user's loss is the mean over their last m interactions."""
     negatives: AtLeastOne = 32
     """Sampled negatives per position of the sigmoid loss."""

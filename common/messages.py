@@ -10,23 +10,25 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any, cast
+from typing import Annotated, Literal, cast
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from sottovoce.common.errors import RequestRefusedError, SottovoceError, UpdateRefusedError
 from sottovoce.common.privacy.ledger import Release
-from sottovoce.common.privacy.plan import PrivacyPlan
+from sottovoce.common.privacy.plan import PrivacyPlan, check_plan
 from sottovoce.common.scoring import HeadShape
 
 PROTOCOL = 1
 """Refused if it differs."""
 
 Arrays = dict[str, NDArray[np.float32]]
+AtLeastOne = Annotated[int, Field(ge=1)]
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,12 @@ class Objective:
         popularity_length: k of the cap 1/√k on each entry of a user's histogram.
     """
 
-    loss: str
-    state: str
-    window: int
-    negatives: int
-    candidates: int
-    popularity_length: int
+    loss: Literal["softmax", "sigmoid"]
+    state: Literal["items", "text"]
+    window: AtLeastOne
+    negatives: AtLeastOne
+    candidates: AtLeastOne
+    popularity_length: AtLeastOne
 
 
 @dataclass(frozen=True)
@@ -89,22 +91,14 @@ class Request:
             RequestRefusedError: it is malformed, or of another protocol.
         """
         try:
-            table, arrays = _parts(record)
-            if table.pop("protocol") != PROTOCOL:
-                raise RequestRefusedError(f"the server speaks another protocol than {PROTOCOL}")
-            return cls(
-                release=Release(**table["release"]),
-                plan=PrivacyPlan.from_public(table["plan"]),
-                shape=HeadShape(**table["shape"]),
-                objective=Objective(**table["objective"]),
-                catalogue_sha256=str(table["catalogue_sha256"]),
-                space_sha256=str(table["space_sha256"]),
-                arrays=arrays,
-            )
-        except RequestRefusedError:
-            raise
-        except (SottovoceError, KeyError, TypeError, ValueError) as error:
-            raise RequestRefusedError(f"malformed request: {error}") from error
+            text, arrays = _parts(record)
+            body = _RequestBody.model_validate_json(text)
+            check_plan(body.plan)
+        except (SottovoceError, ValueError) as error:
+            raise RequestRefusedError(f"malformed request: {_first_line(error)}") from error
+        return cls(
+            **{name: getattr(body, name) for name in _RequestBody.model_fields if name != "protocol"}, arrays=arrays
+        )
 
     def _json(self) -> str:
         table = {
@@ -152,13 +146,38 @@ class Answer:
             UpdateRefusedError: it is malformed, or of another protocol.
         """
         try:
-            table, sums = _parts(record)
-            if table.pop("protocol") != PROTOCOL:
-                raise UpdateRefusedError(f"speaks another protocol than {PROTOCOL}")
-            texts = {key: str(table[key]) for key in ("request_sha256", "catalogue_sha256", "space_sha256", "refusal")}
-            return cls(partition=int(table["partition"]), sums=sums, **texts)
-        except (KeyError, TypeError, ValueError) as error:
-            raise UpdateRefusedError(f"malformed answer ({type(error).__name__})") from error
+            text, sums = _parts(record)
+            body = _AnswerBody.model_validate_json(text)
+        except ValueError as error:
+            raise UpdateRefusedError(f"malformed answer: {_first_line(error)}") from error
+        return cls(**{name: getattr(body, name) for name in _AnswerBody.model_fields if name != "protocol"}, sums=sums)
+
+
+class _RequestBody(BaseModel):
+    """The form of a request's JSON: other keys, types and ranges are refused."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    protocol: Literal[1]
+    release: Release
+    plan: PrivacyPlan
+    shape: HeadShape
+    objective: Objective
+    catalogue_sha256: str
+    space_sha256: str
+
+
+class _AnswerBody(BaseModel):
+    """The form of an answer's JSON."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    protocol: Literal[1]
+    partition: Annotated[int, Field(ge=0)]
+    request_sha256: str
+    catalogue_sha256: str
+    space_sha256: str
+    refusal: str
 
 
 def check_answer(answer: Answer, request: Request, shapes: dict[str, tuple[int, ...]]) -> Answer:
@@ -228,15 +247,32 @@ def _record(text: str, arrays: Arrays) -> RecordDict:
     return RecordDict({"json": ConfigRecord({"json": text}), "arrays": record})
 
 
-def _parts(record: RecordDict) -> tuple[dict[str, Any], Arrays]:
-    table = json.loads(str(record.config_records["json"]["json"]))
-    if not isinstance(table, dict):
-        raise ValueError("not a JSON object")
-    arrays: Arrays = {}
-    for name, array in record.array_records["arrays"].items():
-        if array.stype != "numpy.ndarray" or array.dtype != "float32":
-            raise ValueError(f"{name}: arrays travel as float32")
-        arrays[name] = array.numpy()
-        if arrays[name].dtype != np.float32:
-            raise ValueError(f"{name}: arrays travel as float32")
-    return table, arrays
+def _parts(record: RecordDict) -> tuple[str, Arrays]:
+    """The JSON text and the arrays of a message.
+
+    Raises:
+        ValueError: a part is missing, or an array is not float32.
+    """
+    try:
+        text = str(record.config_records["json"]["json"])
+        return text, {name: _float32(array) for name, array in record.array_records["arrays"].items()}
+    except Exception as error:  # on hostile bytes NumPy raises a dozen kinds, MemoryError and SyntaxError among them
+        raise ValueError(f"its parts cannot be read ({type(error).__name__})") from error
+
+
+def _float32(array: Array) -> NDArray[np.float32]:
+    if (array.stype, array.dtype) != ("numpy.ndarray", "float32"):
+        raise ValueError("arrays travel as float32")
+    values = array.numpy()
+    if values.dtype != np.float32 or values.nbytes > len(array.data):
+        raise ValueError("arrays travel as float32")
+    return values
+
+
+def _first_line(error: Exception) -> str:
+    """What went wrong, in one line; Pydantic tells of the first of several faults by its place."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        return f"speaks another protocol than {PROTOCOL}" if place == "protocol" else f"{place}: {first['msg']}"
+    return str(error).splitlines()[0]

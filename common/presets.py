@@ -7,25 +7,30 @@ from __future__ import annotations
 
 from typing import Any
 
-_SPACE = {"dimensions": 16, "word_dimensions": 32}
-
 PRESETS: dict[float, dict[str, dict[str, Any]]] = {
     0.0: {
-        "encoder": _SPACE,
-        "privacy": {"popularity_share": 0.99},
-        "head": {"content_weight": 2.0, "rank": 0, "mix": 0, "window": 100},
+        "privacy": {"popularity_share": 0.5},
+        "head": {"content_weight": 2.67, "rank": 0, "mix": 0},
         "train": {"rounds": 1, "clip_norm": 0.1, "learning_rate": 600.0, "optimiser": "sgd"},
     },
+    2.0: {
+        "privacy": {"popularity_share": 0.5},
+        "head": {"content_weight": 3.33, "rank": 8, "mix": 0},
+        "train": {"rounds": 2, "clip_norm": 0.1, "learning_rate": 600.0, "optimiser": "sgd"},
+    },
+    4.0: {
+        "privacy": {"popularity_share": 0.3},
+        "head": {"content_weight": 4.0, "rank": 16, "mix": 0},
+        "train": {"rounds": 4, "clip_norm": 0.1, "learning_rate": 700.0, "optimiser": "sgd"},
+    },
     8.0: {
-        "encoder": _SPACE,
         "privacy": {"popularity_share": 0.2},
-        "head": {"content_weight": 3.0, "rank": 16, "mix": 0, "window": 100},
+        "head": {"content_weight": 4.0, "rank": 16, "mix": 0},
         "train": {"rounds": 8, "clip_norm": 0.1, "learning_rate": 600.0, "optimiser": "sgd"},
     },
     float("inf"): {
-        "encoder": {"dimensions": 64, "word_dimensions": 64},
         "privacy": {"popularity_share": 0.5},
-        "head": {"content_weight": 4.0, "rank": 128, "mix": 32, "window": 40},
+        "head": {"content_weight": 4.0, "rank": 128, "mix": 32},
         "train": {"rounds": 20, "clip_norm": 1.0, "learning_rate": 0.05, "optimiser": "adam"},
     },
 }

@@ -45,6 +45,15 @@ class HeadShape:
     mix: int
     content_weight: float
 
+    def __post_init__(self) -> None:
+        sizes = (self.items, self.dimension, self.rank, self.mix)
+        if not all(type(size) is int for size in sizes) or min(self.items, self.dimension) < 1:
+            raise ValueError(f"sizes {sizes}: whole numbers are expected, items and dimension above zero")
+        if not (0 <= self.rank <= self.dimension and 0 <= self.mix <= self.dimension):
+            raise ValueError(f"rank {self.rank} and mix {self.mix}: expected from 0 to the dimension {self.dimension}")
+        if not np.isfinite(self.content_weight):
+            raise ValueError(f"content weight {self.content_weight}: a finite number is expected")
+
     @property
     def trained(self) -> dict[str, tuple[int, int]]:
         """Shapes of the parameters that the federation trains, by name."""

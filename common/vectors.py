@@ -97,8 +97,9 @@ class ItemSpace:
         try:
             with safe_open(path, "numpy") as file:
                 facts = dict(file.metadata() or {})
-            maps = cast(dict[str, Any], load_file(path))
-            return cls(maps.pop("vectors"), {key: facts[key] for key in _FACTS}, maps)
+            arrays = cast(dict[str, Any], load_file(path))
+            vectors, maps = arrays["vectors"], {name: arrays[name] for name in _MAPS}
+            return cls(vectors, {key: facts[key] for key in _FACTS}, maps)
         except Exception as error:
             raise DataError(path, f"not an item space: {error}") from error
 
@@ -108,6 +109,7 @@ class ItemSpace:
         return np.asarray(vectoriser.transform(texts).toarray(), dtype=np.float32)
 
 
+_MAPS = ("encoder.mean", "encoder.components", "words.components", "words.offset", "words.idf", "rotation")
 _FACTS = ("encoder", "revision", "encoder_sha256", "catalogue_sha256", "vocabulary")
 
 

@@ -110,7 +110,7 @@ class Federation:
         self.objective = Objective(
             loss=head.loss,
             state=head.state,
-            window=given(head.window),
+            window=head.window,
             negatives=head.negatives,
             candidates=head.candidates,
             popularity_length=self.config.privacy.popularity_length,

@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from sottovoce.common.cache import cache_folder
 from sottovoce.common.catalogue import Catalogue
-from sottovoce.common.config import Config, given
+from sottovoce.common.config import Config
 from sottovoce.common.encoder import Encoder, find_encoder
 from sottovoce.common.errors import DataError
 from sottovoce.common.evaluation import HeldOut, hold_out
@@ -118,8 +118,8 @@ def _write(folder: Path, dataset: Dataset, config: Config, encoder: Encoder, say
         encoder,
         config.encoder.revision,
         dataset.catalogue.sha256,
-        given(config.encoder.dimensions),
-        given(config.encoder.word_dimensions),
+        config.encoder.dimensions,
+        config.encoder.word_dimensions,
     )
     space.save(folder / "items.safetensors")
     facts = {

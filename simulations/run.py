@@ -25,7 +25,7 @@ from sottovoce.common.runfolder import RunFolder
 from sottovoce.simulations.evaluate import Timing, evaluate_bundle, write_result
 from sottovoce.simulations.prepare import Prepared, open_prepared, prepare, read_data
 from sottovoce.simulations.references import evaluate_references
-from sottovoce.simulations.runtime import run_on_flower
+from sottovoce.simulations.runtime import MAX_WORKERS, run_on_flower
 
 Say = Callable[[str], None]
 
@@ -95,7 +95,7 @@ def simulate(folder: RunFolder, say: Say = lambda _: None, encode_s: float = 0.0
     say("starting Flower's runtime")
     nodes = folder.config.federation.nodes
     try:
-        run_on_flower(folder.path, nodes, workers=min(nodes, os.cpu_count() or 1))
+        run_on_flower(folder.path, nodes, workers=min(nodes, os.cpu_count() or 1, MAX_WORKERS))
     except BudgetSpentError as error:
         if not folder.bundle.exists():
             raise

@@ -117,21 +117,6 @@ class PrivacyPlan:
         """The plan as plain data, as it is sent to nodes."""
         return asdict(self)
 
-    @classmethod
-    def from_public(cls, table: dict[str, Any]) -> PrivacyPlan:
-        """Read what `public` wrote, and check it as if it had been made here.
-
-        Raises:
-            ConfigError: the table is not a plan, or a value is outside its range.
-        """
-        try:
-            kinds = {name: Mechanism(**table[name]) for name in ("popularity", "head")}
-            plan = cls(**{**table, **kinds, "trust": Trust(table["trust"])})
-        except (KeyError, TypeError, ValueError) as error:
-            raise ConfigError("plan", sorted(table), f"the fields of a privacy plan ({error})") from error
-        check_plan(plan)
-        return plan
-
 
 def make_plan(
     *,
@@ -209,6 +194,12 @@ def check_plan(plan: PrivacyPlan) -> None:
     require("privacy.delta", plan.delta, 0 < plan.delta < 1 / plan.population, limit)
     if plan.noise not in ("os", "seeded"):
         raise ConfigError("privacy.noise", plan.noise, "`os` or `seeded`")
+    names = (plan.popularity.name, plan.head.name)
+    if names != ("popularity", "head"):
+        raise ConfigError("plan", names, "mechanisms called popularity and head")
+    # A user's histogram has a norm of up to one whatever a plan says, so that noise scaled to less would be too little.
+    require("popularity.clip_norm", plan.popularity.clip_norm, plan.popularity.clip_norm == 1, "1")
+    require("seed", plan.seed, plan.seed >= 0, "0 or more")
     for kind in (plan.popularity, plan.head):
         clip_expected = "(0, inf)" if private else "(0, inf]"
         finite = math.isfinite(kind.clip_norm) or not private
