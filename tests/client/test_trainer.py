@@ -1,0 +1,193 @@
+"""The fast gradient against a slow oracle: one user at a time, one position at a time, plain autograd."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from federation import DIMENSION, ITEMS, random_head, random_histories, space
+from numpy.typing import NDArray
+
+from sottovoce.client import trainer
+from sottovoce.client.clipping import CLIP_RESERVE
+from sottovoce.client.losses import Loss
+from sottovoce.client.states import item_states, positions_of
+from sottovoce.client.trainer import clipped_gradient_sum
+from sottovoce.common.history import Histories, IntArray
+from sottovoce.common.scoring import RECENCY, FloatArray, Head, state_of
+
+Sums = dict[str, NDArray[np.float64]]
+WINDOW = 7
+
+
+def softmax_loss() -> Loss:
+    return Loss("softmax", 0, 0)
+
+
+def fast(
+    head: Head, histories: Histories, clip: float, loss: Loss | None = None, candidates: IntArray | None = None
+) -> Sums:
+    vectors = space().vectors
+    positions = positions_of(histories, WINDOW, item_states(vectors), DIMENSION, candidates)
+    return clipped_gradient_sum(head, vectors, positions, clip, loss or softmax_loss(), candidates)
+
+
+def slow_state(history: list[int], vectors: FloatArray) -> torch.Tensor:
+    """The state as DESIGN writes it, in loops."""
+    state = np.zeros(vectors.shape[1])
+    for tau in RECENCY:
+        weights = [math.exp(-(len(history) - j) / tau) for j in range(1, len(history) + 1)]
+        # a_j is proportional to exp(-(t - j) / τ); the newest item has weight one.
+        total = math.sqrt(sum(weights))
+        state += sum(weight / total * vectors[item] for weight, item in zip(weights, history, strict=True)) / len(
+            RECENCY
+        )
+    return torch.tensor(state)
+
+
+def slow_user_gradient(head: Head, history: list[int], candidates: list[int]) -> dict[str, torch.Tensor]:
+    vectors = torch.tensor(space().vectors, dtype=torch.float64)
+    parts = {
+        name: torch.tensor(part, dtype=torch.float64, requires_grad=True) for name, part in head.parameters.items()
+    }
+    places = [t for t in range(1, len(history)) if history[t] in candidates][-WINDOW:]
+    losses = []
+    for t in places:
+        x = slow_state(history[:t], space().vectors)
+        scores = head.shape.content_weight * vectors @ x + torch.tensor(head.b, dtype=torch.float64)
+        if "V" in parts:
+            scores = scores + parts["V"] @ x[: head.shape.rank]
+        if "W" in parts:
+            scores = scores + vectors[:, : head.shape.mix] @ (x[: head.shape.mix] @ parts["W"])
+        rankable = [item for item in candidates if item not in history[:t]]
+        losses.append(torch.logsumexp(scores[rankable], 0) - scores[history[t]])
+    if not losses:
+        return {name: torch.zeros_like(part) for name, part in parts.items()}
+    gradients = torch.autograd.grad(torch.stack(losses).mean(), list(parts.values()))
+    return dict(zip(parts, gradients, strict=True))
+
+
+def slow(head: Head, histories: Histories, clip: float, candidates: list[int] | None = None) -> Sums:
+    rows = candidates or list(range(ITEMS))
+    total: Sums = {name: np.zeros(part.shape) for name, part in head.parameters.items()}
+    for history in histories:
+        gradient = slow_user_gradient(head, [int(item) for item in history], rows)
+        norm = math.sqrt(sum(float((part**2).sum()) for part in gradient.values()))
+        factor = min(1.0, clip * (1 - CLIP_RESERVE) / norm) if norm else 1.0
+        for name, part in gradient.items():
+            total[name] += factor * part.numpy()
+    return total
+
+
+def assert_close(first: Sums, second: Sums, tolerance: float = 1e-5) -> None:
+    assert first.keys() == second.keys()
+    for name in first:
+        assert np.abs(first[name] - second[name]).max() <= tolerance * max(1.0, np.abs(second[name]).max()), name
+
+
+@pytest.mark.parametrize(("rank", "mix"), [(4, 6), (4, 0), (0, 6), (DIMENSION, DIMENSION)])
+@pytest.mark.parametrize("clip", [math.inf, 0.5, 0.05])
+@pytest.mark.parametrize("ghost", [False, True])
+def test_clipped_sum_agrees_with_the_oracle(
+    rank: int, mix: int, clip: float, ghost: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "PER_USER_LIMIT", 0 if ghost else 2**25)
+    head, histories = random_head(rank=rank, mix=mix), random_histories(37)
+    assert_close(fast(head, histories, clip), slow(head, histories, clip))
+
+
+def test_the_oracle_can_tell_a_clip_from_none() -> None:
+    head, histories = random_head(), random_histories(20)
+    with pytest.raises(AssertionError):
+        assert_close(fast(head, histories, 0.5), slow(head, histories, 0.55))
+
+
+def test_a_block_of_candidates_is_ranked_alone() -> None:
+    candidates = np.array([3, 4, 9, 17, 20, 21, 33, 40, 41, 55])
+    head, histories = random_head(), random_histories(30)
+    expected = slow(head, histories, 0.3, candidates.tolist())
+    expected["V"] = expected["V"][candidates]
+    assert_close(fast(head, histories, 0.3, candidates=candidates), expected)
+
+
+def test_items_met_again_are_no_positions() -> None:
+    head = random_head()
+    again = Histories.from_lists(["a"], [[1, 2, 3, 1, 2, 4]])
+    vectors = space().vectors
+    positions = positions_of(again, WINDOW, item_states(vectors), DIMENSION)
+    assert positions.targets[positions.targets >= 0].tolist() == [2, 3, 4]
+    assert all(np.isfinite(part).all() for part in fast(head, again, 1.0).values())
+
+
+def test_users_without_positions_add_nothing() -> None:
+    head = random_head()
+    for histories in (Histories.from_lists([], []), Histories.from_lists(["a", "b"], [[], [5]])):
+        assert all(not part.any() for part in fast(head, histories, 1.0).values())
+
+
+@pytest.mark.parametrize("ghost", [False, True])
+def test_a_user_whose_gradient_is_not_finite_adds_nothing(ghost: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer, "PER_USER_LIMIT", 0 if ghost else 2**25)
+    head, histories = random_head(), random_histories(20)
+    vectors = space().vectors
+    positions = positions_of(histories, WINDOW, item_states(vectors), DIMENSION)
+    others = np.delete(np.arange(20), 3)
+    expected = clipped_gradient_sum(head, vectors, positions.select(others), 0.1, softmax_loss())
+    positions.states[3, -1, 0] = np.nan
+    assert_close(clipped_gradient_sum(head, vectors, positions, 0.1, softmax_loss()), expected)
+
+
+def test_the_sigmoid_gradient_agrees_with_autograd_in_expectation() -> None:
+    head, histories = random_head(rank=0), random_histories(6, longest=6)
+    draws = [fast(head, histories, math.inf, Loss("sigmoid", 64, seed))["W"] for seed in range(40)]
+    vectors = torch.tensor(space().vectors, dtype=torch.float64)
+    mixed = torch.tensor(head.parameters["W"], dtype=torch.float64, requires_grad=True)
+    total = torch.zeros((), dtype=torch.float64)
+    for history in histories:
+        places = list(range(1, len(history)))[-WINDOW:]
+        for t in places:
+            x = slow_state([int(item) for item in history[:t]], space().vectors)
+            scores = 3.0 * vectors @ x + torch.tensor(head.b, dtype=torch.float64) + vectors[:, :6] @ (x[:6] @ mixed)
+            negatives = [item for item in range(ITEMS) if item not in history[: t + 1]]
+            softplus = torch.nn.functional.softplus
+            total = total + (softplus(-scores[history[t]]) + softplus(scores[negatives]).mean()) / len(places)
+    [expected] = torch.autograd.grad(total, [mixed])
+    spread = np.std(draws, axis=0) / math.sqrt(len(draws))
+    assert np.abs(np.mean(draws, axis=0) - expected.numpy()).max() < 6 * spread.max()
+    assert np.abs(expected.numpy()).max() > 20 * spread.max()
+
+
+def test_the_order_of_users_does_not_matter() -> None:
+    head, histories = random_head(), random_histories(20)
+    shuffled = histories.select(np.random.default_rng(0).permutation(20))
+    assert_close(fast(head, shuffled, 0.1), fast(head, histories, 0.1), 1e-6)
+
+
+def test_a_step_against_the_gradient_lowers_the_loss() -> None:
+    head, histories = random_head(), random_histories(40)
+
+    def loss(at: Head) -> float:
+        model_scores = [
+            at.item_directions(space().vectors) @ slow_state(list(h[:-1]), space().vectors).numpy() for h in histories
+        ]
+        losses = []
+        for history, scores in zip(histories, model_scores, strict=True):
+            rankable = np.setdiff1d(np.arange(ITEMS), history[:-1])
+            total = scores + at.b
+            losses.append(np.log(np.exp(total[rankable]).sum()) - total[history[-1]])
+        return float(np.mean(losses))
+
+    gradient = fast(head, histories, math.inf)
+    moved = {name: (part - 0.02 * gradient[name]).astype(np.float32) for name, part in head.parameters.items()}
+    assert loss(Head(head.shape, head.b, moved)) < loss(head)
+
+
+def test_positions_do_not_know_the_future() -> None:
+    vectors = space().vectors
+    history = np.array([7, 1, 30, 12, 5, 44])
+    positions = positions_of(Histories.from_lists(["a"], [history]), 5, item_states(vectors), DIMENSION)
+    for t in range(1, 6):
+        assert positions.targets[0, t - 1] == history[t]
+        assert np.allclose(positions.states[0, t - 1], state_of(history[:t], vectors), atol=1e-6)

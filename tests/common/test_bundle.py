@@ -1,0 +1,245 @@
+"""A bundle is read as it was written, or refused; a failed write leaves the previous one in its place."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sottovoce.common.bundle import FILES, Bundle, load_bundle, write_bundle
+from sottovoce.common.catalogue import Catalogue
+from sottovoce.common.errors import DataError
+from sottovoce.common.scoring import Head, HeadShape, load_arrays, save_arrays
+
+ITEMS, DIMENSION = 4, 3
+CATALOGUE = Catalogue(
+    ("a", "b", "c", "d"), ("A", "B", "C", "D"), ("a.", "b.", "c.", "d."), {"year": ("1", "2", "3", "")}
+)
+SHAPE = HeadShape(ITEMS, DIMENSION, 2, 1, 4.0)
+HEAD = Head(
+    SHAPE,
+    np.array([0.5, -1, 2, 0], np.float32),
+    {"V": np.arange(8, dtype=np.float32).reshape(4, 2), "W": np.array([[0.25]], np.float32)},
+)
+FACTS: dict[str, Any] = {"run": "run-1", "state": "items", "privacy": {"epsilon": 1.0, "delta": 1e-5}}
+CARD = "# Model card\n\nε = 1 – für alle.\n"
+
+
+def write(folder: Path, head: Head = HEAD, card: str = CARD) -> Path:
+    items = folder.with_name("items.safetensors")
+    vectors = np.random.default_rng(0).normal(size=(ITEMS, DIMENSION)).astype(np.float32)
+    save_arrays(items, {"vectors": vectors, "rotation": np.eye(3, dtype=np.float32)}, {"encoder": "minilm"})
+    write_bundle(folder, CATALOGUE, items, head, card, FACTS)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write(tmp_path / "bundle")
+
+
+def same(one: Bundle, other: Bundle) -> bool:
+    heads = one.model.head, other.model.head
+    return (
+        one.catalogue == other.catalogue
+        and np.array_equal(one.model.vectors, other.model.vectors)
+        and heads[0].shape == heads[1].shape
+        and np.array_equal(heads[0].b, heads[1].b)
+        and all(np.array_equal(heads[0].parameters[name], heads[1].parameters[name]) for name in ("V", "W"))
+    )
+
+
+def test_what_is_written_is_read_again(folder: Path) -> None:
+    read = load_bundle(folder)
+    assert read.catalogue == CATALOGUE
+    assert read.model.head.shape == SHAPE
+    np.testing.assert_array_equal(read.model.head.b, HEAD.b)
+    for name, part in HEAD.parameters.items():
+        np.testing.assert_array_equal(read.model.head.parameters[name], part)
+    items = folder.with_name("items.safetensors")
+    np.testing.assert_array_equal(read.model.vectors, load_arrays(items)["vectors"])
+    assert (folder / "items.safetensors").read_bytes() == items.read_bytes()
+    assert (folder / "MODEL_CARD.md").read_text(encoding="utf-8") == CARD
+    assert {key: read.manifest[key] for key in FACTS} == FACTS
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*FILES, "manifest.json"])
+
+
+def test_the_manifest_names_every_other_file(folder: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    found = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir() if p.name != "manifest.json"}
+    assert manifest["sha256"] == found
+
+
+def test_an_untrained_head_is_published_too(tmp_path: Path) -> None:
+    head = Head.untrained(dataclasses.replace(SHAPE, rank=0, mix=0), HEAD.b)
+    assert load_bundle(write(tmp_path / "bundle", head)).model.head.parameters == {}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_change_to_any_byte_is_refused(folder: Path, name: str) -> None:
+    whole = (folder / name).read_bytes()
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1
+        (folder / name).write_bytes(bytes(damaged))
+        with pytest.raises(DataError, match=f"{name}: missing, or not the file"):
+            load_bundle(folder)
+
+
+@pytest.mark.parametrize("change", [lambda whole: whole[:-1], lambda whole: whole + b"\n", lambda _: b""])
+@pytest.mark.parametrize("name", FILES)
+def test_a_longer_or_shorter_file_is_refused(folder: Path, name: str, change: Callable[[bytes], bytes]) -> None:
+    (folder / name).write_bytes(change((folder / name).read_bytes()))
+    with pytest.raises(DataError, match=name):
+        load_bundle(folder)
+
+
+def test_no_byte_of_the_manifest_changes_what_is_recommended(folder: Path) -> None:
+    """α stands in the manifest alone, so that the manifest has to vouch for itself."""
+    before = load_bundle(folder)
+    whole = (folder / "manifest.json").read_bytes()
+    accepted = []
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1
+        (folder / "manifest.json").write_bytes(bytes(damaged))
+        try:
+            if not same(before, load_bundle(folder)):
+                accepted.append(whole[max(0, place - 20) : place + 5])
+        except DataError:
+            pass
+    assert not accepted
+
+
+def test_what_a_model_cost_cannot_be_rewritten(folder: Path) -> None:
+    path = folder / "manifest.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"epsilon": 1.0', '"epsilon": 0.1'), encoding="utf-8")
+    with pytest.raises(DataError):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_refused(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(DataError, match=f"{name}: missing"):
+        load_bundle(folder)
+
+
+def test_where_there_is_no_bundle_it_says_so(folder: Path) -> None:
+    with pytest.raises(DataError, match="nowhere: no bundle here"):
+        load_bundle(folder.with_name("nowhere"))
+    (folder / "manifest.json").unlink()
+    with pytest.raises(DataError, match="no bundle here"):
+        load_bundle(folder)
+
+
+def change_manifest(folder: Path, **changes: object) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    (folder / "manifest.json").write_text(json.dumps({**manifest, **changes}), encoding="utf-8")
+
+
+def test_another_version_is_refused_by_its_number(folder: Path) -> None:
+    change_manifest(folder, schema=2)
+    with pytest.raises(DataError, match="a bundle of version 2, this program reads 1"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"null", b"3", b"{}", b'{"schema": 1}', b"\xff\xfe", b'{"schema": 1'])
+def test_what_is_no_manifest_is_refused(folder: Path, content: bytes) -> None:
+    (folder / "manifest.json").write_bytes(content)
+    with pytest.raises(DataError, match=r"manifest\.json: not a bundle's manifest"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"shape": {"items": 4}}, {"shape": None}, {"sha256": {}}, {"sha256": None}, {"sha256": dict.fromkeys(FILES[1:])}],
+    ids=str,
+)
+def test_a_manifest_that_lacks_something_is_refused(folder: Path, changes: dict[str, object]) -> None:
+    change_manifest(folder, **changes)
+    with pytest.raises(DataError, match=r"manifest\.json: not a bundle's manifest"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "arrays"),
+    [
+        ("head.safetensors", {"b": HEAD.b[:3], **HEAD.parameters}),
+        ("head.safetensors", {"b": HEAD.b, "V": HEAD.parameters["V"]}),
+        ("head.safetensors", {"b": HEAD.b, **HEAD.parameters, "X": HEAD.b}),
+        ("head.safetensors", {"b": HEAD.b, **HEAD.parameters, "V": np.zeros((4, 1), np.float32)}),
+        ("head.safetensors", HEAD.parameters),
+        ("items.safetensors", {"vectors": np.zeros((ITEMS, 2), np.float32)}),
+        ("items.safetensors", {"vectors": np.zeros((5, DIMENSION), np.float32)}),
+        ("items.safetensors", {"vectors": np.zeros(ITEMS, np.float32)}),
+        ("items.safetensors", {"rotation": np.zeros((ITEMS, DIMENSION), np.float32)}),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused_though_the_manifest_names_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, arrays: dict[str, Any]
+) -> None:
+    """What a publisher's own defect would look like."""
+    from sottovoce.common import bundle
+
+    def of_other_parts(path: Path, right: dict[str, Any]) -> None:
+        save_arrays(path, arrays if path.name == name else right)
+
+    vectors = np.ones((ITEMS, DIMENSION), np.float32)
+    of_other_parts(tmp_path / "items.safetensors", {"vectors": vectors})
+    monkeypatch.setattr(bundle, "save_arrays", of_other_parts)
+    write_bundle(tmp_path / "bundle", CATALOGUE, tmp_path / "items.safetensors", HEAD, CARD, FACTS)
+    with pytest.raises(DataError):
+        load_bundle(tmp_path / "bundle")
+
+
+def test_a_new_bundle_takes_the_place_of_the_previous_one(folder: Path) -> None:
+    (folder / "leftover").write_text("")
+    write(folder, dataclasses.replace(HEAD, b=HEAD.b + 1), "# Another card")
+    np.testing.assert_array_equal(load_bundle(folder).model.head.b, HEAD.b + 1)
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["bundle", "items.safetensors"]
+    assert not (folder / "leftover").exists()
+
+
+def test_what_an_interrupted_write_left_is_in_nobodys_way(folder: Path) -> None:
+    unfinished = folder.with_name("bundle.part")
+    unfinished.mkdir()
+    (unfinished / "stray").write_text("")
+    write(folder)
+    assert not (folder / "stray").exists()
+    assert not unfinished.exists()
+
+
+@pytest.mark.parametrize("step", range(2))
+def test_the_previous_bundle_stays_if_a_rename_fails(folder: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    before = load_bundle(folder)
+    rename, renamed = Path.rename, []
+
+    def failing(path: Path, target: Path) -> Path:
+        if path.is_dir():
+            renamed.append(path)
+            if len(renamed) == step + 1:
+                raise OSError("no space left on device")
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", failing)
+        with pytest.raises(OSError, match="no space"):
+            write(folder, dataclasses.replace(HEAD, b=HEAD.b + 1))
+    assert same(before, load_bundle(folder))
+
+
+def test_the_previous_bundle_stays_if_writing_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = load_bundle(folder)
+    with pytest.raises(FileNotFoundError):
+        write_bundle(folder, CATALOGUE, folder.with_name("nothing"), HEAD, CARD, FACTS)
+    assert same(before, load_bundle(folder))
+    with pytest.raises(TypeError):
+        write_bundle(folder, CATALOGUE, folder.with_name("items.safetensors"), HEAD, CARD, {"run": object()})
+    assert same(before, load_bundle(folder))
