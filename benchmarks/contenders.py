@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.memory import run_measured
 from benchmarks.pfl_environment import pfl_python
-from benchmarks.rounds import MIX, RANK, WARM_UP, WINDOW, Figures
+from benchmarks.rounds import DIMENSION, MIX, RANK, WARM_UP, WINDOW, Figures
 
 ROOT = Path(__file__).resolve().parent.parent
 QUIET = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1", "RAY_USAGE_STATS_ENABLED": "0"}
@@ -84,7 +84,14 @@ def sottovoce(source: str, rounds: int, nodes: int = 2) -> Figures:
     program = shutil.which("sottovoce", path=str(Path(sys.executable).parent)) or shutil.which("sottovoce")
     if program is None:
         raise RuntimeError("the command `sottovoce` is not installed; run `make setup`")
-    settings = {"head.rank": RANK, "head.mix": MIX, "head.window": WINDOW, "train.rounds": WARM_UP + rounds}
+    settings = {
+        "encoder.dimensions": DIMENSION // 2,
+        "encoder.word_dimensions": DIMENSION // 2,
+        "head.rank": RANK,
+        "head.mix": MIX,
+        "head.window": WINDOW,
+        "train.rounds": WARM_UP + rounds,
+    }
     with TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         command = [program, "simulate", "--data", source, "--epsilon", "8", "--nodes", str(nodes), "--seed", "0"]

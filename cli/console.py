@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -29,7 +30,7 @@ class RunProgress(logging.Handler):
 
     def say(self, text: str) -> None:
         """Name the stage that begins."""
-        self._progress.update(self._stage, description=text)
+        self._progress.update(self._stage, description=escape(text))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Move the bar of rounds."""
@@ -39,7 +40,7 @@ class RunProgress(logging.Handler):
                 self._rounds, description=description, total=record.rounds, completed=record.round, visible=True  # type: ignore[attr-defined]
             )  # fmt: skip
         elif record.levelno >= logging.WARNING:
-            self._progress.console.print(f"[yellow]{record.getMessage()}", highlight=False)
+            self._progress.console.print(record.getMessage(), style="yellow", markup=False, highlight=False)
 
 
 @contextmanager
@@ -85,17 +86,15 @@ def comparison(simulation: Simulation, others: dict[str, Evaluation]) -> Table:
     privacy, data = simulation.result["privacy"], simulation.result["dataset"]
     spent = "no privacy" if privacy["epsilon"] is None else f"ε = {privacy['epsilon']:.3g} at δ = {privacy['delta']:g}"
     table = Table(
-        title=f"{data['name']}: {data['users']} users, {data['items']} items, {data['interactions']} interactions",
-        caption=f"mean over users, below it the 95 % interval; this run: {spent}, trust {privacy['trust']}",
+        title=f"{escape(data['name'])}: {data['users']} users, {data['items']} items,"
+        f" {data['interactions']} interactions",
+        caption=f"this run: {spent}, trust {privacy['trust']}\n"
+        "mean over users, below it the 95 % interval; sampled: against 99 items that the user\n"
+        "never touched; full: against the whole catalogue",
         show_lines=True,
     )
     table.add_column("")
-    for heading in (
-        "HR@10\n99 negatives",
-        "NDCG@10\n99 negatives",
-        "HR@10\nwhole catalogue",
-        "NDCG@10\nwhole catalogue",
-    ):
+    for heading in ("sampled\nHR@10", "sampled\nNDCG@10", "full\nHR@10", "full\nNDCG@10"):
         table.add_column(heading, justify="right")
     for name, evaluation in {"this run": simulation.evaluation, **others}.items():
         estimates = [evaluation.estimate(*column) for column in COLUMNS]
@@ -113,16 +112,16 @@ def one_persons_list(simulation: Simulation, user: int, n: int = 10) -> Table:
         title=f"For user {known.users[user]}, who has met {len(history)} items",
         caption="a score is the sum of what each item of the history adds, and of popularity",
     )
-    table.add_column("", justify="right")
-    table.add_column("recommended", overflow="ellipsis", no_wrap=True)
-    table.add_column("score", justify="right")
-    table.add_column("because of", overflow="ellipsis", no_wrap=True)
-    table.add_column("popularity", justify="right")
+    table.add_column("", justify="right", min_width=2)
+    table.add_column("recommended", overflow="ellipsis", no_wrap=True, max_width=28)
+    table.add_column("score", justify="right", min_width=5)
+    table.add_column("because of", overflow="ellipsis", no_wrap=True, max_width=60)
+    table.add_column("popularity", justify="right", min_width=10)
     for place, item in enumerate(recommender.recommend(history, n), start=1):
         reasons = recommender.reasons(history, item.item, 2)
-        because = "\n".join(f"{reason.effect:+.2f} {reason.title}" for reason in reasons)
+        because = escape("\n".join(f"{reason.effect:+.2f} {reason.title}" for reason in reasons))
         popularity = float(b[item.item]) - average
-        table.add_row(str(place), item.title, f"{item.score - average:.2f}", because, f"{popularity:+.2f}")
+        table.add_row(str(place), escape(item.title), f"{item.score - average:.2f}", because, f"{popularity:+.2f}")
     return table
 
 

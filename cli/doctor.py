@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from sottovoce.common.errors import SottovoceError
@@ -74,7 +75,9 @@ def doctor() -> int:
     for heading in ("", "found", "what to do"):
         table.add_column(heading)
     for finding in findings:
-        table.add_row(finding.what, finding.found, finding.advice, style="red" if finding.advice else None)
+        table.add_row(
+            finding.what, escape(finding.found), escape(finding.advice), style="red" if finding.advice else None
+        )
     Console().print(table)
     missing = sum(bool(finding.advice) for finding in findings)
     Console().print("all is there" if not missing else f"{missing} things need attention")

@@ -64,7 +64,7 @@ def simulate(
         if not 0 <= user < len(finished.prepared.held_out.known):
             raise ConfigError("--user", user, f"a row below {len(finished.prepared.held_out.known)}")
         for note in finished.prepared.facts["notes"]:  # type: ignore[union-attr]
-            console.print(f"[dim]{note}", highlight=False)
+            console.print(note, style="dim", markup=False, highlight=False)
         console.print(comparison(finished, others))
         console.print(one_persons_list(finished, user))
         console.print(f"written to {out}: result.json, bundle/, ledger.sqlite, config.toml", highlight=False)

@@ -22,9 +22,12 @@ QUIET = {
     "RAY_prestart_worker_first_driver": "0",
     "RAY_task_events_report_interval_ms": "0",
     "RAY_event_stats": "0",
+    "MALLOC_MMAP_THRESHOLD_": "1073741824",
+    "MALLOC_TRIM_THRESHOLD_": "4294967296",
 }
 """Set before Flower and Ray start: nothing is sent to anybody, a worker has one thread, no worker starts that nobody
-needs, and a message of a few megabytes travels inside Ray's call instead of through its shared memory."""
+needs, a message of a few megabytes travels inside Ray's call instead of through its shared memory, and a worker keeps
+the memory of one batch for the next instead of handing it back to the system."""
 
 OBJECT_STORE_BYTES = 100_000_000
 """Ray's shared memory: messages seldom need it."""
