@@ -24,6 +24,7 @@ Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 AtLeastOne = Annotated[int, Field(ge=1)]
 
@@ -106,6 +107,7 @@ class TrainSettings(Settings):
     clip_norm: Positive | None = None
     learning_rate: Positive | None = None
     optimiser: Literal["sgd", "adam"] | None = None
+    weight_decay: NotNegative | None = None
     sampling_rate: Rate = 1.0
 
 

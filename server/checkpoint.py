@@ -40,7 +40,7 @@ class RoundRecord:
     Attributes:
         name: `popularity` or `head`.
         round: Its number; zero for popularity.
-        seconds: From opening the release to keeping its bytes.
+        seconds: From opening the release to having checkpointed what was made of it.
         nodes: Valid answers.
         upload_bytes: Content of the largest answer of one node.
         download_bytes: Content of the request to one node.

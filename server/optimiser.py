@@ -17,10 +17,12 @@ class Optimiser:
     Attributes:
         name: `sgd` or `adam`.
         learning_rate: Step size.
+        weight_decay: L2 penalty, added to the gradient: post-processing of released sums.
     """
 
     name: Literal["sgd", "adam"]
     learning_rate: float
+    weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.99)
     epsilon: float = 1e-8
 
@@ -33,6 +35,7 @@ class Optimiser:
             state: What the previous step returned; empty before the first.
             step: Number of this step, counted from one.
         """
+        gradient = {name: gradient[name] + self.weight_decay * part for name, part in parameters.items()}
         if self.name == "sgd":
             return {name: part - self.learning_rate * gradient[name] for name, part in parameters.items()}, {}
         moved: Arrays = {}

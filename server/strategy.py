@@ -52,10 +52,14 @@ class Released:
     Attributes:
         sums: By parameter.
         nodes: How many nodes' answers it holds: public, and needed to know its noise under `trust = node`.
+        upload_bytes: Content of the largest answer of one node; zero if nobody was asked because it was made before.
+        download_bytes: Content of the request to one node; zero likewise.
     """
 
     sums: Arrays
     nodes: int
+    upload_bytes: int = 0
+    download_bytes: int = 0
 
     def pack(self) -> bytes:
         """As the ledger keeps it."""
@@ -125,23 +129,26 @@ class Federation:
         """
         state = self.store.load() or self._popularity()
         train = self.config.train
-        optimiser = Optimiser(given(train.optimiser), given(train.learning_rate))
+        optimiser = Optimiser(given(train.optimiser), given(train.learning_rate), given(train.weight_decay))
         for number in range(state.round + 1, self.plan.head.count + 1):
             state = self._round(state, number, optimiser)
         return state
 
     def _popularity(self) -> Checkpoint:
         """The first release: how often each item was met, which fixes `b`."""
+        started = time.perf_counter()
         released = self.release("popularity", 0, {})
         std = self.plan.total_noise_std("popularity", released.nodes)
         b = log_popularity(released.sums["popularity"], std)
         state = Checkpoint(self.run, 0, Head.untrained(self.shape, b), {})
         self.store.save(state)
+        self._tell("popularity", 0, released, time.perf_counter() - started)
         return state
 
     def _round(self, state: Checkpoint, number: int, optimiser: Optimiser) -> Checkpoint:
         """One release of the head's gradient, and one step along it."""
-        head, moments = state.head, state.moments
+        started = time.perf_counter()
+        head, moments, released = state.head, state.moments, None
         try:
             released = self.release("head", number, {"b": head.b, **head.parameters})
             cohort = np.float32(self.plan.expected_cohort("head"))
@@ -152,6 +159,8 @@ class Federation:
             log.warning("round %d abandoned: %s", number, error)
         state = Checkpoint(self.run, number, head, moments)
         self.store.save(state)
+        if released is not None:
+            self._tell("head", number, released, time.perf_counter() - started)
         return state
 
     def release(self, name: str, number: int, arrays: Arrays) -> Released:
@@ -168,7 +177,6 @@ class Federation:
             BudgetSpentError: the release would pass the budget.
             RoundAbandonedError: fewer nodes than the minimum gave a valid answer.
         """
-        started = time.perf_counter()
         mechanism = self.plan.mechanism(name)
         release = Release(self.population, self.run, number, name, SERVER)
         request = Request(
@@ -194,9 +202,8 @@ class Federation:
             ).astype(np.float32)
             for part in sorted(exact)
         }
-        released = Released(noised, len(answers))
+        released = Released(noised, len(answers), *traffic)
         self.ledger.persist(release, released.pack())
-        self._tell(RoundRecord(name, number, time.perf_counter() - started, len(answers), *traffic))
         return released
 
     def _ask(self, request: Request) -> tuple[list[Answer], tuple[int, int]]:
@@ -235,13 +242,23 @@ class Federation:
         whole[round_candidates(named, self.shape.items, self.objective.candidates)] = gradient["V"]
         return {**gradient, "V": whole}
 
-    def _tell(self, record: RoundRecord) -> None:
-        self.store.add(record)
-        spent = self.ledger.epsilon(self.plan.delta)
+    def _tell(self, name: str, number: int, released: Released, seconds: float) -> None:
+        """Write down what a round took, and say so."""
+        if released.upload_bytes:
+            self.store.add(
+                RoundRecord(name, number, seconds, released.nodes, released.upload_bytes, released.download_bytes)
+            )
+        spent, rounds = self.ledger.epsilon(self.plan.delta), self.plan.head.count
+        facts = {"round": number, "rounds": rounds, "epsilon": spent}
         log.info(
             "%s %d/%d: %d nodes, %.2f s, ε spent %.3f",
-            *(record.name, record.round, self.plan.head.count, record.nodes, record.seconds, spent),
-            extra={"round": record.round, "rounds": self.plan.head.count, "epsilon": spent},
+            name,
+            number,
+            rounds,
+            released.nodes,
+            seconds,
+            spent,
+            extra=facts,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +222,16 @@ def test_toml_gives_back_the_same_settings(tmp_path: Path, epsilon: float) -> No
     assert load_config(tmp_path / "default.toml") == Config()
 
 
+def test_the_file_of_a_run_names_every_setting(tmp_path: Path) -> None:
+    """So that a run means the same to a later version with other defaults."""
+    resolved = Config().resolve(50)
+    resolved.save(tmp_path / "config.toml")
+    written = tomllib.loads((tmp_path / "config.toml").read_text(encoding="utf-8"))
+    for section, table in resolved.model_dump(mode="json").items():
+        chosen = {key for key, value in table.items() if value is not None} if isinstance(table, dict) else set()
+        assert set(written[section] if isinstance(table, dict) else ()) == chosen, section
+
+
 @pytest.mark.parametrize("content", [b"seed = ", b"seed", b"[privacy\n", b"\xff", b"seed = 1\nseed = 2"])
 def test_what_is_not_toml_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "config.toml"
@@ -249,6 +260,7 @@ def test_a_missing_file_and_a_bad_setting_in_one_are_told_apart(tmp_path: Path) 
         ("data.lenient=true", {"data": {"lenient": True}}),
         ("data.columns.user=who", {"data": {"columns": {"user": "who"}}}),
         ("encoder.name=", {"encoder": {"name": ""}}),
+        ("encoder.name=BAAI/bge-small", {"encoder": {"name": "BAAI/bge-small"}}),
     ],
 )
 def test_an_assignment_sets_one_value(assignment: str, expected: dict[str, Any]) -> None:

@@ -101,6 +101,17 @@ def test_a_request_comes_back_as_it_was_sent() -> None:
     assert read.plan.sha256 == REQUEST.plan.sha256
 
 
+def test_a_request_without_privacy_comes_back_too() -> None:
+    """Its budget and its clip norm are infinite, which JSON proper has no word for."""
+    plan = make_plan(
+        trust=Trust.NONE, target_epsilon=np.inf, delta=1e-5, population=943, clip_norm=np.inf, rounds=8, seed=3
+    )
+    sent = dataclasses.replace(REQUEST, plan=plan)
+    read = Request.from_record(sent.to_record())
+    assert read.plan == plan
+    assert read.sha256 == sent.sha256
+
+
 def test_an_answer_comes_back_as_it_was_sent() -> None:
     read = Answer.from_record(ANSWER.to_record())
     assert dataclasses.replace(read, sums={}) == dataclasses.replace(ANSWER, sums={})
@@ -186,6 +197,7 @@ BROKEN: dict[str, Array] = {
     "double": Array(np.zeros(5)),
     "integer": Array(np.zeros(5, np.int32)),
     "double said to be single": Array("float32", (5,), "numpy.ndarray", npy(np.zeros(5))),
+    "single said to be double": Array("float64", (5,), "numpy.ndarray", npy(np.zeros(5, np.float32))),
     "pickled": Array("float32", (1,), "numpy.ndarray", npy(np.array([{}], dtype=object), pickled=True)),
     "raw pickle": Array("float32", (1,), "numpy.ndarray", b"\x80\x04]."),
     "another serialisation": Array("float32", (5,), "torch.Tensor", npy(np.zeros(5, np.float32))),
