@@ -34,6 +34,8 @@ def budget(
 
     releases = [_release(text, place) for place, text in enumerate(release, start=1)]
     if epsilon is not None:
+        if not all(each.noise_multiplier for each in releases):
+            raise ConfigError("--release", "noise=0", "some noise: with --epsilon it is scaled, and zero cannot be")
         scale = accounting.calibrate(lambda factor: _scaled(releases, factor), number("--epsilon", epsilon), delta)
         releases = _scaled(releases, scale)
     spent = accounting.epsilon(releases, delta)

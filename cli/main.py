@@ -43,6 +43,8 @@ def run() -> None:
     """Run the command line; leave with 2 for the user's mistake, 3 for a spent budget, 4 for a failed federation."""
     try:
         status = app(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError:
+        sys.exit(2)  # the help was printed already
     except click.ClickException as error:
         _fail(f"{error.format_message()} (see --help)", 2, error)
     except (click.Abort, KeyboardInterrupt):

@@ -59,7 +59,7 @@ class PerUserClipping:
 
     def add(self, batch: Batch) -> None:
         """Add the clipped gradients of a batch of users."""
-        scores = self._module(batch.states, batch.prior, batch.weights)
+        scores = self._module(*batch.inputs)
         # `.data`, since the scores are overwritten in place, which is safe: no backward pass reads them.
         gradient = loss_gradient(scores.data, batch, self._loss)
         with warnings.catch_warnings():
@@ -96,15 +96,17 @@ class GhostClipping:
     @torch.no_grad()
     def add(self, batch: Batch) -> None:
         """Add the clipped gradients of a batch of users."""
-        scores = self._layer(batch.states, batch.prior, batch.weights)
-        gradient = loss_gradient(scores, batch, self._loss)
-        features = batch.states * batch.weights.unsqueeze(2)
-        norms = ghost_norms(self._layer, features, gradient)
+        signal = loss_gradient(self._layer(*batch.inputs), batch, self._loss)
+        factors = self._layer.factors(list(batch.inputs), signal)
+        norms = ghost_norms(factors)
         finite = torch.isfinite(norms)
-        factors = torch.where(finite, (self._clip_norm / (norms + 1e-6)).clamp(max=1.0), 0.0)
-        gradient[~finite] = 0.0
-        features = torch.where(finite[:, None, None], features, 0.0)
-        for name, part in weighted_sums(self._layer, features, gradient, factors).items():
+        scale = torch.where(finite, (self._clip_norm / (norms + 1e-6)).clamp(max=1.0), 0.0)
+        if not finite.all():
+            known = finite[:, None, None]
+            factors = {
+                name: (left.where(known, 0.0), right.where(known, 0.0)) for name, (left, right) in factors.items()
+            }
+        for name, part in weighted_sums(factors, scale).items():
             self.sums[name] += part
 
 

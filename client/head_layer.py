@@ -39,18 +39,44 @@ class HeadLayer(nn.Module):
         self.popularity = torch.tensor(head.b[rows], device=device)
         self.directions = torch.tensor(head.item_directions(vectors)[rows], device=device).T.contiguous()
 
-    def forward(self, states: Tensor, prior: Tensor, weights: Tensor) -> Tensor:
+    def forward(self, states: Tensor, prior: Tensor, weights: Tensor, *mixing: Tensor) -> Tensor:
         """Scores, shape [U, P, C].
 
         Args:
-            states: Shape [U, P, d].
+            states: Without the correction H, shape [U, P, d].
             prior: What is added at every position of a user, shape [U, C]: popularity, or minus infinity for an item
                 that may not be ranked.
             weights: Share of each position in its user's loss, shape [U, P]. It plays no part in a score: it stands
                 here because Opacus hands a layer's inputs to its gradient, where multiplying the few features is
                 cheaper than multiplying the signal of every item.
+            mixing: Only with H: how much each item counts in each state, shape [U, P, I].
         """
-        return _Scores.apply(states, prior, self.directions, *self.parameters())  # type: ignore[no-any-return,no-untyped-call]
+        return _Scores.apply(self.corrected(states, *mixing), prior, self.directions, *self.parameters())  # type: ignore[no-any-return,no-untyped-call]
+
+    def corrected(self, states: Tensor, *mixing: Tensor) -> Tensor:
+        """States with the correction H of the items they are made of."""
+        return states + torch.matmul(mixing[0], self.get_parameter("H")) if mixing else states
+
+    def factors(self, activations: list[Tensor], backprops: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        """Two factors per parameter, shapes [U, P, a] and [U, P, b]: a user's gradient is leftᵀ · right.
+
+        Args:
+            activations: The layer's inputs, as `forward` takes them.
+            backprops: Gradient of each position's own loss with respect to its scores, shape [U, P, C].
+        """
+        states, _, weights, *mixing = activations
+        weights = weights.unsqueeze(2)
+        features = self.corrected(states, *mixing) * weights
+        found = {}
+        for name, parameter in self.named_parameters():
+            size = parameter.shape[1]
+            if name == "V":
+                found[name] = backprops, features[..., :size]
+            elif name == "W":
+                found[name] = features[..., :size], torch.matmul(backprops, self.vectors[:, :size])
+            else:
+                found[name] = mixing[0], torch.matmul(backprops, self.directions.T) * weights
+        return found
 
 
 class _Scores(torch.autograd.Function):
@@ -69,51 +95,23 @@ class _Scores(torch.autograd.Function):
 
 @register_grad_sampler(HeadLayer)  # type: ignore[untyped-decorator]
 def head_grad_sample(layer: HeadLayer, activations: list[Tensor], backprops: Tensor) -> dict[nn.Parameter, Tensor]:
-    """Per-user gradients, shapes [U, C, r] for `V` and [U, k, k] for `W`; called by Opacus.
-
-    Args:
-        layer: The layer.
-        activations: Its inputs: states [U, P, d], prior, and the weights of the positions [U, P].
-        backprops: Gradient of each position's own loss with respect to its scores, shape [U, P, C].
-    """
-    states = activations[0] * activations[2].unsqueeze(2)
-    gradients: dict[nn.Parameter, Tensor] = {}
-    for name, parameter in layer.named_parameters():
-        features = states[..., : parameter.shape[1]]
-        if name == "V":
-            gradients[parameter] = torch.bmm(backprops.transpose(1, 2), features)
-        else:
-            gradients[parameter] = torch.bmm(features.transpose(1, 2), _mixed(layer, parameter, backprops))
-    return gradients
+    """Per-user gradients, one more dimension than each parameter; called by Opacus."""
+    factors = layer.factors(activations, backprops)
+    return {
+        layer.get_parameter(name): torch.bmm(left.transpose(1, 2), right) for name, (left, right) in factors.items()
+    }
 
 
-def ghost_norms(layer: HeadLayer, states: Tensor, backprops: Tensor) -> Tensor:
-    """Per-user norms of the same gradients, shape [U], without forming them (Goodfellow 2015; Li et al. 2022).
-
-    Args:
-        layer: The layer.
-        states: Weighted by position, shape [U, P, d].
-        backprops: As in `head_grad_sample`.
-    """
-    squares = torch.zeros(len(states), device=states.device)
-    for name, parameter in layer.named_parameters():
-        features = states[..., : parameter.shape[1]]
-        other = backprops if name == "V" else _mixed(layer, parameter, backprops)
-        gram = torch.bmm(features, features.transpose(1, 2)) * torch.bmm(other, other.transpose(1, 2))
-        squares += gram.sum(dim=(1, 2))
-    return squares.clamp(min=0).sqrt()
+def ghost_norms(factors: dict[str, tuple[Tensor, Tensor]]) -> Tensor:
+    """Per-user norms of the same gradients, shape [U], without forming them (Goodfellow 2015; Li et al. 2022)."""
+    grams = [
+        (torch.bmm(left, left.transpose(1, 2)) * torch.bmm(right, right.transpose(1, 2))).sum(dim=(1, 2))
+        for left, right in factors.values()
+    ]
+    return torch.stack(grams).sum(dim=0).clamp(min=0).sqrt()
 
 
-def weighted_sums(layer: HeadLayer, states: Tensor, backprops: Tensor, factors: Tensor) -> dict[str, Tensor]:
-    """Sums over users of `factors` × gradient, by parameter, in one product each."""
-    scaled = (backprops * factors[:, None, None]).flatten(0, 1)
-    sums = {}
-    for name, parameter in layer.named_parameters():
-        features = states[..., : parameter.shape[1]].flatten(0, 1)
-        sums[name] = scaled.T @ features if name == "V" else features.T @ _mixed(layer, parameter, scaled)
-    return sums
-
-
-def _mixed(layer: HeadLayer, parameter: nn.Parameter, backprops: Tensor) -> Tensor:
-    """The signal carried back through z: shape [..., k]."""
-    return torch.matmul(backprops, layer.vectors[:, : parameter.shape[1]])
+def weighted_sums(factors: dict[str, tuple[Tensor, Tensor]], scale: Tensor) -> dict[str, Tensor]:
+    """Sums over users of `scale` × gradient, by parameter, in one product each."""
+    scale = scale[:, None, None]
+    return {name: left.flatten(0, 1).T @ (right * scale).flatten(0, 1) for name, (left, right) in factors.items()}

@@ -37,6 +37,7 @@ class Batch:
         weights: Share of each position in its user's mean, shape [U, P]; zero where padded.
         prior: Popularity, or minus infinity for items met before the first position, shape [U, C].
         keys: One number per user, fixed by the user's id, shape [U].
+        mixing: How much each item counts in each state, shape [U, P, I]; nothing if the head does not need it.
     """
 
     states: Tensor
@@ -44,6 +45,12 @@ class Batch:
     weights: Tensor
     prior: Tensor
     keys: NDArray[np.uint64]
+    mixing: tuple[Tensor, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """What the head's layer takes."""
+        return (self.states, self.prior, self.weights, *self.mixing)
 
 
 def loss_gradient(scores: Tensor, batch: Batch, loss: Loss) -> Tensor:

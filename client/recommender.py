@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from sottovoce.common.bundle import Bundle
+from sottovoce.common.errors import ConfigError
 from sottovoce.common.history import IntArray
 from sottovoce.common.scoring import Explanation
 
@@ -63,7 +64,15 @@ class Recommender:
             history: Catalogue positions, oldest first; may be empty.
             n: Length of the list.
             exclude: Catalogue positions that must not be shown.
+
+        Raises:
+            ConfigError: `n` is below zero, or a position is not in the catalogue.
         """
+        if n < 0:
+            raise ConfigError("n", n, "0 or more")
+        unknown = [item for item in (*history, *exclude) if not 0 <= item < len(self.bundle.catalogue)]
+        if unknown:
+            raise ConfigError("item", int(unknown[0]), f"a position from 0 to {len(self.bundle.catalogue) - 1}")
         model = self.bundle.model
         scores = model.scores(model.state(history)).astype(np.float64)
         scores[history] = -np.inf

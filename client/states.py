@@ -29,12 +29,15 @@ class Positions:
         targets: Catalogue row of the item at each position, shape [U, P]; -1 where padded.
         earlier: Rows of the items of each user before the first position, shape [U, S]; padded with -1.
         keys: One number per user, fixed by the user's id alone, shape [U].
+        mixing: Of each user, the items of the history [n] and how much each counts in each state [P, n]; empty unless
+            a head corrects items as part of a history.
     """
 
     states: FloatArray
     targets: IntArray
     earlier: IntArray
     keys: NDArray[np.uint64]
+    mixing: Sequence[tuple[IntArray, FloatArray]] = ()
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -43,11 +46,17 @@ class Positions:
         """The positions of the users in `rows`, without padding that nobody there needs."""
         earlier = self.earlier[rows]
         longest = int((earlier >= 0).sum(axis=1).max(initial=0))
-        return Positions(self.states[rows], self.targets[rows], earlier[:, :longest], self.keys[rows])
+        mixing = [self.mixing[row] for row in rows] if self.mixing else ()
+        return Positions(self.states[rows], self.targets[rows], earlier[:, :longest], self.keys[rows], mixing)
 
 
 def positions_of(
-    histories: Histories, window: int, states: StateFunction, dimension: int, candidates: IntArray | None = None
+    histories: Histories,
+    window: int,
+    states: StateFunction,
+    dimension: int,
+    candidates: IntArray | None = None,
+    with_mixing: bool = False,
 ) -> Positions:
     """The last `window` positions of every user; with `candidates`, of those whose item is among them.
 
@@ -57,6 +66,7 @@ def positions_of(
         states: Computes states.
         dimension: Length d of a state.
         candidates: Sorted catalogue rows; all by default.
+        with_mixing: Whether to keep what the states are made of.
     """
     places = [_places(history, window, candidates) for history in histories]
     longest = max((int(place[0]) for place in places if len(place)), default=0)
@@ -65,6 +75,7 @@ def positions_of(
         targets=np.full((len(histories), window), -1, np.int64),
         earlier=np.full((len(histories), longest), -1, np.int64),
         keys=np.array([_key(user) for user in histories.users], dtype=np.uint64),
+        mixing=[_mixing(histories[u], place, window) for u, place in enumerate(places)] if with_mixing else (),
     )
     for user, place in enumerate(places):
         if len(place):
@@ -79,10 +90,8 @@ def item_states(vectors: FloatArray) -> StateFunction:
     """States as recency-weighted sums of the history's item vectors."""
 
     def states(histories: Histories, user: int, places: IntArray) -> FloatArray:
-        history = histories[user]
-        first = int(places[0])
-        weights = recency_weights(len(history) - 1, len(history) - first)[places - first]
-        return np.asarray(weights @ vectors[history[:-1]], dtype=np.float32)
+        items, weights = _mixing(histories[user], places, len(places))
+        return np.asarray(weights @ vectors[items], dtype=np.float32)
 
     return states
 
@@ -123,6 +132,15 @@ def popularity_sum(histories: Histories, items: int, typical_length: int, rows: 
         distinct = np.unique(histories[user])
         total[distinct] += 1 / np.sqrt(max(len(distinct), typical_length))
     return total
+
+
+def _mixing(history: IntArray, places: IntArray, window: int) -> tuple[IntArray, FloatArray]:
+    """The items that the states before `places` are made of, shape [n], and their weights, shape [window, n]."""
+    weights = np.zeros((window, max(len(history) - 1, 0)), np.float32)
+    if len(places):
+        first = int(places[0])
+        weights[-len(places) :] = recency_weights(len(history) - 1, len(history) - first)[places - first]
+    return history[:-1], weights
 
 
 def _key(user: str) -> int:

@@ -45,21 +45,21 @@ class NodeData:
         return Histories.load(self.folder / "histories.npz").shard(self.partition, self.partitions)
 
     @cached_property
-    def _kept(self) -> dict[tuple[str, int], Positions]:
+    def _kept(self) -> dict[tuple[str, int, bool], Positions]:
         return {}
 
-    def positions(self, objective: Objective, candidates: IntArray | None) -> Positions:
+    def positions(self, objective: Objective, candidates: IntArray | None, with_mixing: bool) -> Positions:
         """States and targets of all users; kept between rounds where they do not depend on the round."""
         if candidates is not None:
-            return self._positions(objective, candidates)
-        key = (objective.state, objective.window)
+            return self._positions(objective, candidates, with_mixing)
+        key = (objective.state, objective.window, with_mixing)
         if key not in self._kept:
-            self._kept[key] = self._positions(objective, None)
+            self._kept[key] = self._positions(objective, None, with_mixing)
         return self._kept[key]
 
-    def _positions(self, objective: Objective, candidates: IntArray | None) -> Positions:
+    def _positions(self, objective: Objective, candidates: IntArray | None, with_mixing: bool) -> Positions:
         states = self._state_function(objective.state)
-        return positions_of(self.histories, objective.window, states, self.space.dimension, candidates)
+        return positions_of(self.histories, objective.window, states, self.space.dimension, candidates, with_mixing)
 
     def _state_function(self, name: str) -> StateFunction:
         if name == "items":

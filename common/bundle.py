@@ -82,7 +82,7 @@ def load_bundle(folder: Path) -> Bundle:
         shape, hashes = HeadShape(**manifest["shape"]), {name: str(manifest["sha256"][name]) for name in FILES}
     except FileNotFoundError as error:
         raise DataError(folder, "no bundle here") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise DataError(path, f"not a bundle's manifest: {error}") from error
     for name, digest in hashes.items():
         if not (folder / name).is_file() or hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:

@@ -56,9 +56,9 @@ class EncoderSettings(Settings):
 
     name: str = "minilm"
     revision: str | None = None
-    dimensions: AtLeastOne = 64
+    dimensions: AtLeastOne = 32
     """Leading directions of the encoder's block of an item vector."""
-    word_dimensions: Count = 64
+    word_dimensions: Count = 32
     """Leading directions of the lexical block (TF-IDF)."""
 
 
@@ -92,7 +92,9 @@ class HeadSettings(Settings):
     content_weight: Finite | None = None
     rank: Count | None = None
     mix: Count | None = None
-    window: AtLeastOne = 100
+    history: bool | None = None
+    """Whether items are corrected as part of a history, too (H): a large part, for runs without privacy."""
+    window: AtLeastOne | None = None
     """m: a user's loss is the mean over their last m interactions."""
     negatives: AtLeastOne = 32
     """Sampled negatives per position of the sigmoid loss."""
@@ -108,6 +110,8 @@ class TrainSettings(Settings):
     learning_rate: Positive | None = None
     optimiser: Literal["sgd", "adam"] | None = None
     weight_decay: NotNegative | None = None
+    averaging: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
+    """Decay of the average over rounds that is published; zero publishes the last round."""
     sampling_rate: Rate = 1.0
 
 
@@ -138,6 +142,8 @@ class Config(Settings):
         trust, epsilon = self.privacy.trust, self.privacy.epsilon
         if trust is not None and (trust is Trust.NONE) != math.isinf(epsilon):
             raise ValueError("privacy.trust must be `none` exactly when privacy.epsilon is inf")
+        if self.head.history and self.head.state == "text":
+            raise ValueError("head.history corrects items, of which a state made of text has none")
         return self
 
     def resolve(self, population: int) -> Config:
@@ -171,7 +177,7 @@ class Config(Settings):
             ConfigError: a value is outside its range.
         """
         privacy, train = self.privacy, self.train
-        trained = bool(self.head.rank or self.head.mix)
+        trained = bool(self.head.rank or self.head.mix or self.head.history)
         return make_plan(
             trust=given(privacy.trust),
             target_epsilon=privacy.epsilon,
@@ -217,7 +223,7 @@ def load_config(path: Path) -> Config:
         return parse(tomllib.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise DataError(path, "no configuration here") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise DataError(path, f"not TOML: {error}") from error
 
 

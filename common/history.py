@@ -40,6 +40,20 @@ class Histories:
     def __iter__(self) -> Iterator[IntArray]:
         return (self[user] for user in range(len(self)))
 
+    def check(self) -> None:
+        """Refuse arrays that do not fit together.
+
+        Raises:
+            ValueError: offsets do not cut `items` into one history per user, or an item is no catalogue position.
+        """
+        ends = (int(self.offsets[0]), int(self.offsets[-1])) if len(self.offsets) else (-1, -1)
+        if len(self.offsets) != len(self.users) + 1 or ends != (0, len(self.items)) or (self.lengths < 0).any():
+            raise ValueError("offsets do not fit")
+        if self.items.dtype != np.int64 or self.items.min(initial=0) < 0:
+            raise ValueError("items are no catalogue positions")
+        if self.words is not None and len(self.words) != len(self.items):
+            raise ValueError("words do not fit")
+
     @property
     def lengths(self) -> IntArray:
         """Interactions per user, shape [U]."""
@@ -99,7 +113,9 @@ class Histories:
         try:
             with np.load(path, allow_pickle=False) as table:
                 words = table["words"]
-                return cls(table["users"], table["offsets"], table["items"], words if len(words) else None)
+                read = cls(table["users"], table["offsets"], table["items"], words if len(words) else None)
+                read.check()
+                return read
         except FileNotFoundError as error:
             raise DataError(path, "no histories here") from error
         except Exception as error:  # NumPy and zipfile raise a dozen kinds on damaged bytes

@@ -12,7 +12,7 @@ from sottovoce.common.config import Config, load_config
 from sottovoce.common.errors import ConfigError, DataError
 
 RUN_VARIABLE = "SOTTOVOCE_RUN"
-"""Names the run folder where no Flower run configuration does."""
+"""Names the run folder of a simulation that was started from Python, where there is no Flower run configuration."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class _HasRunConfig(Protocol):
 
 
 def run_of(context: _HasRunConfig) -> Path:
-    """The run folder that a Flower context belongs to: its run configuration's `run`, else the environment's.
+    """The run folder that a Flower context belongs to: the environment's, else its run configuration's `run`.
 
     Raises:
         ConfigError: neither names one.

@@ -3,8 +3,9 @@
     s(x, i) = α·x·E[i] + b[i] + φ(x)·V[i] + (x' W)·z[i]
 
 `E` are the public item vectors; φ(x) are the first r coordinates of x, x' and z[i] the first k coordinates of x and
-E[i]. The state x is a weighted sum of the item vectors of a history, so that every score is exactly a sum of one term
-per item of the history, one for popularity, and nothing else: an explanation leaves nothing out.
+E[i]. The state x is a weighted sum over a history of E[h] + H[h], where the trained H corrects what an item says about
+its reader, as V corrects whom it suits. So every score is exactly a sum of one term per item of the history, one for
+popularity, and nothing else: an explanation leaves nothing out.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from sottovoce.common.errors import DataError
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 
-RECENCY = (3.0, 10.0, 50.0)
-"""Time constants τ, in interactions, over which a state averages: taste of the day, of the month, of the year."""
+RECENCY = (1.0, 3.0, 10.0, 50.0)
+"""Time constants τ, in interactions, over which a state averages: from the mood of the moment to lasting taste."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class HeadShape:
         rank: Columns r of the item corrections V; zero leaves them out.
         mix: Side k of the bilinear mix W; zero leaves it out.
         content_weight: α, the weight of the content prior.
+        history: Whether H, the correction of items as part of a history, is trained.
     """
 
     items: int
@@ -44,6 +46,7 @@ class HeadShape:
     rank: int
     mix: int
     content_weight: float
+    history: bool = False
 
     def __post_init__(self) -> None:
         sizes = (self.items, self.dimension, self.rank, self.mix)
@@ -57,7 +60,11 @@ class HeadShape:
     @property
     def trained(self) -> dict[str, tuple[int, int]]:
         """Shapes of the parameters that the federation trains, by name."""
-        shapes = {"V": (self.items, self.rank), "W": (self.mix, self.mix)}
+        shapes = {
+            "V": (self.items, self.rank),
+            "W": (self.mix, self.mix),
+            "H": (self.items, self.dimension if self.history else 0),
+        }
         return {name: shape for name, shape in shapes.items() if shape[1]}
 
 
@@ -68,7 +75,7 @@ class Head:
     Attributes:
         shape: Sizes of the parts.
         b: Popularity prior, shape [I].
-        parameters: `V` [I, r] and `W` [k, k], as far as the shape has them.
+        parameters: `V` [I, r], `W` [k, k] and `H` [I, d], as far as the shape has them.
     """
 
     shape: HeadShape
@@ -80,6 +87,10 @@ class Head:
         """Content and popularity alone: every trained part is zero."""
         prior = np.zeros(shape.items, np.float32) if b is None else b
         return cls(shape, prior, {name: np.zeros(size, np.float32) for name, size in shape.trained.items()})
+
+    def history_vectors(self, vectors: FloatArray) -> FloatArray:
+        """What an item adds to a state, shape [I, d]: E, corrected by H."""
+        return vectors + self.parameters["H"] if "H" in self.parameters else vectors
 
     def item_directions(self, vectors: FloatArray) -> FloatArray:
         """The K, shape [I, d], for which s(x, i) = x·K[i] + b[i]: the three parts that depend on x, added up."""
@@ -129,19 +140,24 @@ class ScoringModel:
         """K of `Head.item_directions`, computed once."""
         return self.head.item_directions(self.vectors)
 
+    @cached_property
+    def history_vectors(self) -> FloatArray:
+        """E + H of `Head.history_vectors`, computed once."""
+        return self.head.history_vectors(self.vectors)
+
     def scores(self, states: FloatArray) -> FloatArray:
         """Scores of all items, shape [..., I], for states of shape [..., d]."""
         return np.asarray(states @ self.directions.T + self.head.b, dtype=np.float32)
 
     def state(self, history: IntArray) -> FloatArray:
         """The state after `history`, shape [d]."""
-        return state_of(history, self.vectors)
+        return state_of(history, self.history_vectors)
 
     def explain(self, history: IntArray, item: int) -> Explanation:
         """Take the score of `item` apart into one term per item of `history` and one for popularity."""
-        terms = recency_weights(len(history), 1)[0][:, None] * self.vectors[history]
-        content = terms @ (self.head.shape.content_weight * self.vectors[item])
-        total = terms @ self.directions[item]
+        weights = recency_weights(len(history), 1)[0] if len(history) else np.zeros(0, np.float32)
+        content = weights * (self.vectors[history] @ (self.head.shape.content_weight * self.vectors[item]))
+        total = weights * (self.history_vectors[history] @ self.directions[item])
         popularity = float(self.head.b[item])
         return Explanation(item, float(total.sum()) + popularity, popularity, content, total - content)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,6 +31,12 @@ class Checkpoint:
     round: int
     head: Head
     moments: Arrays
+
+    @property
+    def published(self) -> Head:
+        """The model that leaves: the average over rounds where one is kept, else the last."""
+        averages = _named(self.moments, "average.")
+        return replace(self.head, parameters=averages) if averages else self.head
 
 
 @dataclass(frozen=True)

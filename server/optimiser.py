@@ -17,12 +17,15 @@ class Optimiser:
     Attributes:
         name: `sgd` or `adam`.
         learning_rate: Step size.
-        weight_decay: L2 penalty, added to the gradient: post-processing of released sums.
+        weight_decay: L2 penalty, added to the gradient.
+        averaging: Decay of the exponential average of the iterates that is published instead of the last one; zero
+            publishes the last. Like all that happens here it is post-processing of released sums.
     """
 
     name: Literal["sgd", "adam"]
     learning_rate: float
     weight_decay: float = 0.0
+    averaging: float = 0.0
     betas: tuple[float, float] = (0.9, 0.99)
     epsilon: float = 1e-8
 
@@ -32,10 +35,19 @@ class Optimiser:
         Args:
             parameters: By name.
             gradient: By name, of the same shapes.
-            state: What the previous step returned; empty before the first.
+            state: What the previous step returned; empty before the first. `average.…` are the averages.
             step: Number of this step, counted from one.
         """
         gradient = {name: gradient[name] + self.weight_decay * part for name, part in parameters.items()}
+        moved, kept = self._moved(parameters, gradient, state, step)
+        if self.averaging:
+            decay = min(self.averaging, step / (step + 9))
+            for name, part in moved.items():
+                before = state.get(f"average.{name}", part)
+                kept[f"average.{name}"] = (decay * before + (1 - decay) * part).astype(np.float32)
+        return moved, kept
+
+    def _moved(self, parameters: Arrays, gradient: Arrays, state: Arrays, step: int) -> tuple[Arrays, Arrays]:
         if self.name == "sgd":
             return {name: part - self.learning_rate * gradient[name] for name, part in parameters.items()}, {}
         moved: Arrays = {}

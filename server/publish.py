@@ -39,13 +39,18 @@ def publish(folder: RunFolder, plan: PrivacyPlan, ledger: Ledger, state: Checkpo
     }
     catalogue = Catalogue.load(folder.data / "catalogue.json")
     card = model_card(folder.config, plan, facts, len(catalogue))
-    write_bundle(folder.bundle, catalogue, folder.data / "items.safetensors", state.head, card, facts)
+    write_bundle(folder.bundle, catalogue, folder.data / "items.safetensors", state.published, card, facts)
 
 
 def model_card(config: Config, plan: PrivacyPlan, facts: dict[str, Any], items: int) -> str:
     """The model card in Markdown: what the model is, what it cost in privacy, and what is not promised."""
     privacy = facts["privacy"]
-    trained = ", ".join(name for name, used in (("V", config.head.rank), ("W", config.head.mix)) if used) or "nothing"
+    trained = (
+        ", ".join(
+            name for name, used in (("V", config.head.rank), ("W", config.head.mix), ("H", config.head.history)) if used
+        )
+        or "nothing"
+    )
     spent = "none: this model was trained without differential privacy" if plan.trust is Trust.NONE else (
         f"ε = {privacy['epsilon']:.4g} at δ = {plan.delta:g}, for adding or removing one user's whole history"
     )  # fmt: skip

@@ -110,11 +110,12 @@ class Federation:
             rank=min(given(head.rank), limit),
             mix=min(given(head.mix), limit),
             content_weight=given(head.content_weight),
+            history=given(head.history),
         )
         self.objective = Objective(
             loss=head.loss,
             state=head.state,
-            window=head.window,
+            window=given(head.window),
             negatives=head.negatives,
             candidates=head.candidates,
             popularity_length=self.config.privacy.popularity_length,
@@ -129,7 +130,9 @@ class Federation:
         """
         state = self.store.load() or self._popularity()
         train = self.config.train
-        optimiser = Optimiser(given(train.optimiser), given(train.learning_rate), given(train.weight_decay))
+        optimiser = Optimiser(
+            given(train.optimiser), given(train.learning_rate), given(train.weight_decay), given(train.averaging)
+        )
         for number in range(state.round + 1, self.plan.head.count + 1):
             state = self._round(state, number, optimiser)
         return state

@@ -129,3 +129,13 @@ def test_a_folder_that_is_no_run_is_refused(capsys: Capture, monkeypatch: Patch,
     assert lines == [
         "sottovoce: /nonexistent/run: not a run folder: make one with `sottovoce simulate` or `sottovoce prepare`"
     ]
+
+
+@pytest.mark.parametrize("arguments", [(), ("data",)], ids=str)
+def test_without_a_verb_there_is_help_and_nothing_else(
+    capsys: Capture, monkeypatch: Patch, arguments: tuple[str, ...]
+) -> None:
+    left_with(monkeypatch, *arguments)
+    said = capsys.readouterr()
+    assert "Usage: " in said.out
+    assert said.err == ""

@@ -30,21 +30,22 @@ def fast(
     head: Head, histories: Histories, clip: float, loss: Loss | None = None, candidates: IntArray | None = None
 ) -> Sums:
     vectors = space().vectors
-    positions = positions_of(histories, WINDOW, item_states(vectors), DIMENSION, candidates)
+    states = item_states(vectors)
+    positions = positions_of(histories, WINDOW, states, DIMENSION, candidates, with_mixing=head.shape.history)
     return clipped_gradient_sum(head, vectors, positions, clip, loss or softmax_loss(), candidates)
 
 
-def slow_state(history: list[int], vectors: FloatArray) -> torch.Tensor:
+def slow_state(history: list[int], vectors: FloatArray | torch.Tensor) -> torch.Tensor:
     """The state as DESIGN writes it, in loops."""
-    state = np.zeros(vectors.shape[1])
+    vectors = torch.as_tensor(vectors, dtype=torch.float64)
+    state = torch.zeros(vectors.shape[1], dtype=torch.float64)
     for tau in RECENCY:
         weights = [math.exp(-(len(history) - j) / tau) for j in range(1, len(history) + 1)]
         # a_j is proportional to exp(-(t - j) / τ); the newest item has weight one.
         total = math.sqrt(sum(weights))
-        state += sum(weight / total * vectors[item] for weight, item in zip(weights, history, strict=True)) / len(
-            RECENCY
-        )
-    return torch.tensor(state)
+        for weight, item in zip(weights, history, strict=True):
+            state = state + weight / total / len(RECENCY) * vectors[item]
+    return state
 
 
 def slow_user_gradient(head: Head, history: list[int], candidates: list[int]) -> dict[str, torch.Tensor]:
@@ -55,7 +56,7 @@ def slow_user_gradient(head: Head, history: list[int], candidates: list[int]) ->
     places = [t for t in range(1, len(history)) if history[t] in candidates][-WINDOW:]
     losses = []
     for t in places:
-        x = slow_state(history[:t], space().vectors)
+        x = slow_state(history[:t], vectors + parts["H"] if "H" in parts else vectors)
         scores = head.shape.content_weight * vectors @ x + torch.tensor(head.b, dtype=torch.float64)
         if "V" in parts:
             scores = scores + parts["V"] @ x[: head.shape.rank]
@@ -87,14 +88,15 @@ def assert_close(first: Sums, second: Sums, tolerance: float = 1e-5) -> None:
         assert np.abs(first[name] - second[name]).max() <= tolerance * max(1.0, np.abs(second[name]).max()), name
 
 
+@pytest.mark.parametrize("history", [False, True])
 @pytest.mark.parametrize(("rank", "mix"), [(4, 6), (4, 0), (0, 6), (DIMENSION, DIMENSION)])
 @pytest.mark.parametrize("clip", [math.inf, 0.5, 0.05])
 @pytest.mark.parametrize("ghost", [False, True])
 def test_clipped_sum_agrees_with_the_oracle(
-    rank: int, mix: int, clip: float, ghost: bool, monkeypatch: pytest.MonkeyPatch
+    rank: int, mix: int, history: bool, clip: float, ghost: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trainer, "PER_USER_LIMIT", 0 if ghost else 2**25)
-    head, histories = random_head(rank=rank, mix=mix), random_histories(37)
+    head, histories = random_head(rank=rank, mix=mix, history=history), random_histories(37)
     assert_close(fast(head, histories, clip), slow(head, histories, clip))
 
 

@@ -31,10 +31,10 @@ ITEMS, DIMENSION = 12, 6
 def slow_weights(length: int) -> list[float]:
     """Weight of h_j for j = 1..t: the mean over τ of a_j / √Σa with a_j = exp(-(t-j)/τ)."""
     weights = [0.0] * length
-    for tau in (3.0, 10.0, 50.0):
+    for tau in (1.0, 3.0, 10.0, 50.0):
         decay = [math.exp(-(length - j) / tau) for j in range(1, length + 1)]
         for j, each in enumerate(decay):
-            weights[j] += each / math.sqrt(sum(decay)) / 3
+            weights[j] += each / math.sqrt(sum(decay)) / 4
     return weights
 
 
@@ -73,7 +73,7 @@ HISTORIES = st.lists(st.integers(0, ITEMS - 1), max_size=40).map(lambda items: n
 
 
 def test_the_time_constants_are_those_of_the_design() -> None:
-    assert RECENCY == (3.0, 10.0, 50.0)
+    assert RECENCY == (1.0, 3.0, 10.0, 50.0)
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 17, 200])
