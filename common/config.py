@@ -153,6 +153,8 @@ class Config(Settings):
             ConfigError: a value does not fit the population.
         """
         table = self.model_dump()
+        if self.head.state == "text" and self.head.history is None:
+            table["head"]["history"] = False
         for section, defaults in preset_for(self.privacy.epsilon).items():
             for key, value in defaults.items():
                 if table[section][key] is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flwr.app import Message, RecordDict
+from flwr.app import Error, Message, RecordDict
 from flwr.serverapp import Grid
 from flwr.supercore.task_identity import TaskIdentity
 
@@ -151,13 +151,16 @@ class LocalGrid(Grid):
             identifier = str(next(self._number))
             message.metadata.__dict__["_message_id"] = identifier
             self.sent.append(message.content)
-            record = self.replies[message.metadata.dst_node_id - 1](
-                Request.from_record(message.content), message.metadata.dst_node_id
-            )
+            identifiers.append(identifier)
+            node = message.metadata.dst_node_id
+            try:
+                record = self.replies[node - 1](Request.from_record(message.content), node)
+            except RuntimeError as error:
+                self._waiting[identifier] = Message(Error(1, str(error)), reply_to=message)
+                continue
             if record is not None:
                 self.received.append(record)
                 self._waiting[identifier] = Message(record, reply_to=message)
-            identifiers.append(identifier)
         return identifiers
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:

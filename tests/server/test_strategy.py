@@ -299,3 +299,14 @@ def test_nothing_leaves_a_node_but_answers_and_nothing_reaches_it_but_public_num
         assert set(answer.sums) in ({"popularity"}, {"V", "W"})
     for record in grid.sent:
         assert set(Request.from_record(record).arrays) in (set(), {"b", "V", "W"})
+
+
+def test_a_node_that_fails_is_named_and_the_round_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Flower reports a node whose app raised by an error instead of a content."""
+    made = federation(tmp_path, **no_privacy())
+    grid = made.grid
+    assert isinstance(grid, LocalGrid)
+    grid.replies[1] = lambda request, _: (_ for _ in ()).throw(RuntimeError("a fault"))
+    total = released_head(made)
+    assert np.allclose(total, exact_of_first_node(tmp_path, made), atol=1e-6)
+    assert "node 2 refused: failed" in caplog.text

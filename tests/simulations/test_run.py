@@ -130,9 +130,7 @@ def test_a_spent_budget_stops_the_run_publishes_its_last_model_and_exits_3(tmp_p
 
 @pytest.mark.parametrize("variant", [("--state", "text"), ("--loss", "sigmoid", "--head", "W")])
 def test_the_other_readings_run(tmp_path: Path, variant: tuple[str, ...]) -> None:
-    result = simulate(
-        tmp_path / "run", "--epsilon", "inf", "--rounds", "3", "--head", "W", "--set", "head.window=4", *variant
-    )
+    result = simulate(tmp_path / "run", "--epsilon", "inf", "--rounds", "3", "--set", "head.window=4", *variant)
     assert result["metrics"]["sampled"]["hr@10"] > 0.11
 
 
