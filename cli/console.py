@@ -89,8 +89,9 @@ def comparison(simulation: Simulation, others: dict[str, Evaluation]) -> Table:
         title=f"{escape(data['name'])}: {data['users']} users, {data['items']} items,"
         f" {data['interactions']} interactions",
         caption=f"this run: {spent}, trust {privacy['trust']}\n"
-        "mean over users, below it the 95 % interval; sampled: against 99 items that the user\n"
-        "never touched; full: against the whole catalogue",
+        "mean over users, below it the 95 % interval\n"
+        "sampled: against 99 items that the user never touched\n"
+        "full: against the whole catalogue",
         show_lines=True,
     )
     table.add_column("")
@@ -112,11 +113,11 @@ def one_persons_list(simulation: Simulation, user: int, n: int = 10) -> Table:
         title=f"For user {known.users[user]}, who has met {len(history)} items",
         caption="a score is the sum of what each item of the history adds, and of popularity",
     )
-    table.add_column("", justify="right", min_width=2)
-    table.add_column("recommended", overflow="ellipsis", no_wrap=True, max_width=28)
-    table.add_column("score", justify="right", min_width=5)
-    table.add_column("because of", overflow="ellipsis", no_wrap=True, max_width=60)
-    table.add_column("popularity", justify="right", min_width=10)
+    table.add_column("", justify="right", no_wrap=True)
+    table.add_column("recommended", max_width=26)
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("because of")
+    table.add_column("popularity", justify="right", no_wrap=True)
     for place, item in enumerate(recommender.recommend(history, n), start=1):
         reasons = recommender.reasons(history, item.item, 2)
         because = escape("\n".join(f"{reason.effect:+.2f} {reason.title}" for reason in reasons))

@@ -14,7 +14,9 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from filelock import FileLock
@@ -22,6 +24,9 @@ from numpy.typing import NDArray
 
 from sottovoce.common.cache import cache_folder
 from sottovoce.common.errors import EncoderError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 FloatArray = NDArray[np.float32]
 
@@ -135,16 +140,20 @@ def _hub_folder(name: str, revision: str | None) -> Path:
 
 
 def _encode_here(folder: str, texts: list[str], batch_size: int) -> FloatArray:
+    vectors = _load(folder).encode(texts, batch_size=batch_size, show_progress_bar=False, convert_to_numpy=True)
+    return np.asarray(vectors, dtype=np.float32)
+
+
+@cache
+def _load(folder: str) -> SentenceTransformer:
+    """The model of a folder, loaded once per process."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from sentence_transformers import SentenceTransformer
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # type: ignore[no-untyped-call]
-
     try:
-        model = SentenceTransformer(folder, local_files_only=True)
+        return SentenceTransformer(folder, local_files_only=True)
     except Exception as error:  # whatever a damaged or foreign model folder makes these libraries raise
         line = " ".join(str(error).split())[:300]
         raise EncoderError(f"{folder}: cannot be loaded as a text encoder: {line}") from error
-    vectors = model.encode(texts, batch_size=batch_size, show_progress_bar=False, convert_to_numpy=True)
-    return np.asarray(vectors, dtype=np.float32)

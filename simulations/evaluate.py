@@ -12,14 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from sottovoce.client.states import text_states
+from sottovoce.client.states import render_history
 from sottovoce.common.bundle import Bundle
 from sottovoce.common.encoder import find_encoder
 from sottovoce.common.evaluation import Evaluation, Scorer, evaluate
-from sottovoce.common.history import IntArray
 from sottovoce.common.privacy.ledger import Ledger
 from sottovoce.common.runfolder import RunFolder
-from sottovoce.common.scoring import FloatArray
 from sottovoce.server.checkpoint import RoundRecord, Store
 from sottovoce.server.publish import privacy_facts
 from sottovoce.simulations.prepare import Prepared
@@ -47,17 +45,10 @@ def model_scorer(bundle: Bundle, prepared: Prepared) -> Scorer:
     if bundle.manifest["state"] == "items":
         return lambda rows: model.scores(np.stack([model.state(known[user]) for user in rows]))
     encoder = find_encoder(prepared.space.encoder, prepared.space.revision)
-
-    def encode(texts: list[str]) -> FloatArray:
-        return prepared.space.project(texts, encoder.encode_cached(texts))
-
-    states = text_states(prepared.catalogue.titles, encode)
-
-    def scorer(rows: IntArray) -> FloatArray:
-        ends = [np.array([len(known[user])]) for user in rows]
-        return model.scores(np.concatenate([states(known, int(u), end) for u, end in zip(rows, ends, strict=True)]))
-
-    return scorer
+    titles = prepared.catalogue.titles
+    texts = [render_history(known[user], known.words_of(user), titles) for user in range(len(known))]
+    states = prepared.space.project(texts, encoder.encode_cached(texts))
+    return lambda rows: model.scores(states[rows])
 
 
 def write_result(folder: RunFolder, prepared: Prepared, evaluation: Evaluation, timing: Timing) -> dict[str, Any]:

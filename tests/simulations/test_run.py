@@ -130,8 +130,9 @@ def test_a_spent_budget_stops_the_run_publishes_its_last_model_and_exits_3(tmp_p
 
 @pytest.mark.parametrize("variant", [("--state", "text"), ("--loss", "sigmoid", "--head", "W")])
 def test_the_other_readings_run(tmp_path: Path, variant: tuple[str, ...]) -> None:
-    result = simulate(tmp_path / "run", "--epsilon", "inf", "--rounds", "3", "--set", "head.window=4", *variant)
-    assert result["metrics"]["sampled"]["hr@10"] > 0.11
+    few = ("--data", "synthetic:users=40,items=60,seed=1", "--rounds", "2", "--set", "head.window=2")
+    result = simulate(tmp_path / "run", "--epsilon", "inf", *few, *variant)
+    assert result["metrics"]["sampled"]["hr@10"] > 0.2
 
 
 def test_flwr_run_gives_the_same_model_as_simulate(exact: Path, tmp_path: Path) -> None:
