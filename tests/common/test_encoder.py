@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -110,15 +109,13 @@ def test_damaged_weights_are_refused_in_one_line(model: Path, content: bytes) ->
 
 
 @pytest.mark.parametrize("name", ["nobody/no-such-model", "not a name at all", "three/parts/long"])
-def test_a_name_that_the_hub_cannot_give_is_refused_quickly(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_name_that_the_hub_cannot_give_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", "/nonexistent")
-    started = time.monotonic()
     with pytest.raises(EncoderError, match="cannot be had from the hub") as caught:
         find_encoder(name, "v9")
-    assert time.monotonic() - started < 5
     assert f"encoder {name}@v9" in str(caught.value)
     assert "use `minilm`" in str(caught.value)
     assert "\n" not in str(caught.value)

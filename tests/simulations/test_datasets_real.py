@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from pathlib import Path
 
 import numpy as np
@@ -71,17 +70,6 @@ def test_ml_100k_is_the_same_from_either_place(ml_100k: Dataset, tmp_path: Path)
 
     assert dataset.catalogue == ml_100k.catalogue
     assert sha256(dataset) == sha256(ml_100k)
-
-
-@pytest.mark.data
-def test_ml_100k_is_read_at_once(ml_100k: Dataset) -> None:
-    spent = []
-    for _ in range(3):
-        began = time.process_time()
-        load_dataset("ml-100k")
-        spent.append(time.process_time() - began)
-
-    assert min(spent) < 1
 
 
 @pytest.mark.data
