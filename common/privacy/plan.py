@@ -160,6 +160,7 @@ def make_plan(
     share = popularity_share if rounds else 1.0
 
     def plan_at(scale: float) -> PrivacyPlan:
+        """The plan whose releases together are as noisy as one Gaussian of noise multiplier `scale`."""
         head_noise = scale * math.sqrt(rounds / (1 - share)) if rounds else scale
         popularity = Mechanism("popularity", 1.0, scale / math.sqrt(share), 1.0, 1)
         head = Mechanism(
