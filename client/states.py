@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from sottovoce.common.history import Histories, IntArray
 from sottovoce.common.scoring import FloatArray, recency_weights
 
+ROUNDING_RESERVE = 2.0**-10
+"""Relative part of a histogram's norm that is kept for the rounding of the sum to float32."""
+
 StateFunction = Callable[[Histories, int, IntArray], FloatArray]
 """States of one user before each given place of the history: (histories, user, places [P]) → [P, d]."""
 
@@ -130,7 +133,7 @@ def popularity_sum(histories: Histories, items: int, typical_length: int, rows: 
     total = np.zeros(items)
     for user in rows:
         distinct = np.unique(histories[user])
-        total[distinct] += 1 / np.sqrt(max(len(distinct), typical_length))
+        total[distinct] += (1 - ROUNDING_RESERVE) / np.sqrt(max(len(distinct), typical_length))
     return total
 
 
