@@ -15,7 +15,7 @@ from flwr.clientapp import ClientApp
 from opacus import GradSampleModule
 from opacus.optimizers import DPOptimizer
 
-from benchmarks.head import Head, cross_entropy
+from benchmarks.head import Head, user_loss
 from benchmarks.population import Population
 from benchmarks.rounds import CLIP_NORM
 
@@ -32,9 +32,9 @@ def train(message: Message, context: Context) -> Message:
     parameters = dict(module._module.named_parameters())
     for name, array in message.content.array_records["head"].items():
         parameters[name].data = torch.from_numpy(array.numpy())
-    states, targets, weights, met = map(torch.from_numpy, _population().user(int(context.node_config["partition-id"])))
+    user = tuple(map(torch.from_numpy, _population().user(int(context.node_config["partition-id"]))))
     optimiser.zero_grad()
-    cross_entropy(module(states), targets, weights, met).backward()  # type: ignore[no-untyped-call]
+    user_loss(module, user).backward()  # type: ignore[no-untyped-call]
     optimiser.clip_and_accumulate()
     update = ArrayRecord({name: Array(part.summed_grad.numpy()) for name, part in parameters.items()})
     return Message(RecordDict({"update": update}), reply_to=message)

@@ -47,7 +47,8 @@ def simulate(folder: Path, users: int, items: int, rounds: int, workers: int) ->
 
     @server.main()
     def train(grid: Grid, context: Context) -> None:
-        head: Arrays = {"V.weight": np.zeros((items, RANK), np.float32), "W.weight": np.zeros((MIX, MIX), np.float32)}
+        """Time every round, from asking the first client to having stepped."""
+        head: Arrays = {"met.weight": np.zeros((items, RANK), np.float32), "W.weight": np.zeros((MIX, MIX), np.float32)}
         rng = np.random.default_rng(0)
         nodes = _nodes(grid, users)
         for _ in range(WARM_UP + rounds):

@@ -21,7 +21,9 @@ class Population:
     Attributes:
         vectors: Item vectors, shape [I, d].
         popularity: Popularity prior, shape [I].
-        states: State before each position, shape [U, m, d].
+        states: State before each position, of item vectors alone, shape [U, m, d].
+        history: Items of which the states are made, shape [U, N]; padded at the end with -1.
+        mixing: How much each of them counts in each state, shape [U, m, N]; zero where padded.
         targets: Item at each position, shape [U, m]; 0 where padded.
         weights: Share of each position in its user's mean, shape [U, m]; 0 where padded.
         met: Items that are not ranked at a position, since the user met them before, shape [U, m, I].
@@ -30,6 +32,8 @@ class Population:
     vectors: NDArray[np.float32]
     popularity: NDArray[np.float32]
     states: NDArray[np.float32]
+    history: NDArray[np.int64]
+    mixing: NDArray[np.float32]
     targets: NDArray[np.int64]
     weights: NDArray[np.float32]
     met: NDArray[np.bool_]
@@ -38,8 +42,11 @@ class Population:
         return len(self.targets)
 
     def user(self, row: int) -> tuple[NDArray[Any], ...]:
-        """States, targets, weights and met items of one user, as a batch of one."""
-        return tuple(part[row : row + 1] for part in (self.states, self.targets, self.weights, self.met))
+        """States, history, mixing, targets, weights and met items of one user, as a batch of one without padding."""
+        known = int((self.history[row] >= 0).sum())
+        history, mixing = self.history[row : row + 1, :known], self.mixing[row : row + 1, :, :known]
+        rest = (self.targets, self.weights, self.met)
+        return self.states[row : row + 1], history, mixing, *(part[row : row + 1] for part in rest)
 
     def save(self, folder: Path) -> None:
         """Write one `.npy` file per field."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmarks.population import Population
 from benchmarks.rounds import DIMENSION, WINDOW
-from sottovoce.client.states import Positions, item_states, positions_of
+from sottovoce.client.states import Positions, positions_of
 from sottovoce.simulations.datasets import load_dataset
 
 
@@ -22,13 +22,16 @@ def prepare(source: str, limit: int | None = None) -> Population:
         histories = histories.select(np.arange(min(limit, len(histories))))
     items = len(dataset.catalogue)
     vectors = _unit_vectors(items)
-    positions = positions_of(histories, WINDOW, item_states(vectors), DIMENSION)
+    positions = positions_of(histories, WINDOW)
+    mixing = positions.mixing()
     valid = positions.targets >= 0
     counts = np.bincount(histories.items, minlength=items)
     return Population(
         vectors=vectors,
         popularity=np.log(counts + 1.0).astype(np.float32),
-        states=positions.states,
+        states=np.matmul(mixing, vectors[positions.history]),
+        history=positions.history.astype(np.int64),
+        mixing=mixing,
         targets=np.maximum(positions.targets, 0),
         weights=(valid / np.maximum(valid.sum(axis=1, keepdims=True), 1)).astype(np.float32),
         met=_met(positions, items),

@@ -28,7 +28,7 @@ Nodes = Annotated[int, typer.Option("--nodes", help="Number of nodes that share 
 Rounds = Annotated[int | None, typer.Option("--rounds", help="Rounds of the head; the preset's by default.")]
 Encoder = Annotated[str, typer.Option("--encoder", help="minilm, a local folder, or an id on the Hugging Face hub.")]
 Revision = Annotated[str | None, typer.Option("--encoder-revision", help="Revision of an encoder on the hub.")]
-Head = Annotated[str | None, typer.Option("--head", help="Trained parts: none, V, W, VW or VH (else the preset's).")]
+Head = Annotated[str | None, typer.Option("--head", help="Trained parts: none, V, W or VW (else the preset's).")]
 State = Annotated[str, typer.Option("--state", help="How a history becomes a state: items or text.")]
 Loss = Annotated[str, typer.Option("--loss", help="softmax or sigmoid.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of splits and initial values (not of the noise).")]
@@ -37,8 +37,7 @@ Set = Annotated[list[str] | None, typer.Option("--set", help="Any other setting,
 Out = Annotated[Path, typer.Option("--out", help="The run folder.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier run in the folder.")]
 
-DEFAULT_PARTS = {"none": (0, 0, False), "V": (16, 0, False), "W": (0, 32, False), "VW": (16, 32, False)}
-DEFAULT_PARTS |= {"VH": (64, 0, True)}
+DEFAULT_PARTS = {"none": (0, 0), "V": (16, 0), "W": (0, 32), "VW": (16, 32)}
 
 
 def settings(given: dict[str, Any]) -> Config:
@@ -78,7 +77,7 @@ def settings(given: dict[str, Any]) -> Config:
         if value is not None:
             table[section][key] = value
     if given["head"] is not None:
-        table["head"] |= dict(zip(("rank", "mix", "history"), _parts(given["head"]), strict=True))
+        table["head"] |= dict(zip(("rank", "mix"), _parts(given["head"]), strict=True))
     return parse(override(table, given["settings"] or []))
 
 
@@ -97,9 +96,9 @@ def number(name: str, text: str) -> float:
     return value
 
 
-def _parts(head: str) -> tuple[int, int, bool]:
+def _parts(head: str) -> tuple[int, int]:
     if head not in DEFAULT_PARTS:
-        raise ConfigError("--head", head, "none, V, W, VW or VH")
+        raise ConfigError("--head", head, "none, V, W or VW")
     return DEFAULT_PARTS[head]
 
 

@@ -16,7 +16,7 @@ from opacus import GradSampleModule
 from opacus.optimizers import DPOptimizer
 from torch import Tensor
 
-from sottovoce.client.head_layer import HeadLayer, ghost_norms, weighted_sums
+from sottovoce.client.head_layer import HeadLayer
 from sottovoce.client.losses import Batch, Loss, loss_gradient
 
 CLIP_RESERVE = 2.0**-10
@@ -97,17 +97,12 @@ class GhostClipping:
     def add(self, batch: Batch) -> None:
         """Add the clipped gradients of a batch of users."""
         signal = loss_gradient(self._layer(*batch.inputs), batch, self._loss)
-        factors = self._layer.factors(list(batch.inputs), signal)
-        norms = ghost_norms(factors)
-        finite = torch.isfinite(norms)
-        scale = torch.where(finite, (self._clip_norm / (norms + 1e-6)).clamp(max=1.0), 0.0)
-        if not finite.all():
-            known = finite[:, None, None]
-            factors = {
-                name: (left.where(known, 0.0), right.where(known, 0.0)) for name, (left, right) in factors.items()
-            }
-        for name, part in weighted_sums(factors, scale).items():
-            self.sums[name] += part
+        gradients = self._layer.gradients(list(batch.inputs), signal)
+        squares = torch.stack([gradient.squared_norms() for gradient in gradients.values()]).sum(dim=0)
+        finite = torch.isfinite(squares)
+        scale = torch.where(finite, (self._clip_norm / (squares.clamp(min=0).sqrt() + 1e-6)).clamp(max=1.0), 0.0)
+        for name, gradient in gradients.items():
+            self.sums[name] += (gradient if finite.all() else gradient.only(finite)).weighted_sum(scale)
 
 
 def _with_reserve(clip_norm: float) -> float:

@@ -1,11 +1,13 @@
 """The scoring head as one Opacus layer: all of its parts in one matrix product, with per-user gradients of its own.
 
-Three `nn.Linear` layers would do the same; one layer spares two products over the whole catalogue, and registering its
-gradient with Opacus keeps Opacus' hooks, clipping and checks. A slow oracle in the tests holds the two together.
+Item vectors stand on both sides of a score, so that V has two gradients: as what is ranked, and as what a state is made
+of. Registering them with Opacus keeps Opacus' hooks, clipping and checks; a slow oracle in the tests, with plain
+autograd, holds them to the formula.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,7 +19,7 @@ from sottovoce.common.scoring import FloatArray, Head
 
 
 class HeadLayer(nn.Module):
-    """Scores of the candidate items: `states · K(V, W)ᵀ + prior`.
+    """Scores of the candidate items: `states · Kᵀ + prior`, with K of `Head.item_directions`.
 
     Args:
         head: The model, on the full catalogue.
@@ -31,52 +33,112 @@ class HeadLayer(nn.Module):
     ) -> None:
         super().__init__()
         rows = slice(None) if candidates is None else candidates
-        parts = {name: part[rows] if name == "V" else part for name, part in head.parameters.items()}
-        for name, part in parts.items():
-            self.register_parameter(name, nn.Parameter(torch.tensor(part, device=device)))
+        for name, part in head.parameters.items():
+            self.register_parameter(
+                name, nn.Parameter(torch.tensor(part[rows] if name == "V" else part, device=device))
+            )
         # Plain attributes, since Opacus refuses trainable layers with buffers.
+        self.content_weight = head.shape.content_weight
         self.vectors = torch.tensor(vectors[rows], device=device)
         self.popularity = torch.tensor(head.b[rows], device=device)
         self.directions = torch.tensor(head.item_directions(vectors)[rows], device=device).T.contiguous()
+        self.history_vectors = torch.tensor(head.history_vectors(vectors), device=device)
 
-    def forward(self, states: Tensor, prior: Tensor, weights: Tensor, *mixing: Tensor) -> Tensor:
+    def forward(self, states: Tensor, prior: Tensor, weights: Tensor, *met: Tensor) -> Tensor:
         """Scores, shape [U, P, C].
 
         Args:
-            states: Without the correction H, shape [U, P, d].
+            states: Shape [U, P, d].
             prior: What is added at every position of a user, shape [U, C]: popularity, or minus infinity for an item
                 that may not be ranked.
-            weights: Share of each position in its user's loss, shape [U, P]. It plays no part in a score: it stands
-                here because Opacus hands a layer's inputs to its gradient, where multiplying the few features is
-                cheaper than multiplying the signal of every item.
-            mixing: Only with H: how much each item counts in each state, shape [U, P, I].
+            weights: Share of each position in its user's loss, shape [U, P]. Like `met` it plays no part in a score:
+                both stand here because Opacus hands a layer's inputs to its gradient.
+            met: Where states are made of corrected items: `Batch.mixing` [U, P, N] and `Batch.columns` [U, N].
         """
-        return _Scores.apply(self.corrected(states, *mixing), prior, self.directions, *self.parameters())  # type: ignore[no-any-return,no-untyped-call]
+        return _Scores.apply(states, prior, self.directions, *self.parameters())  # type: ignore[no-any-return,no-untyped-call]
 
-    def corrected(self, states: Tensor, *mixing: Tensor) -> Tensor:
-        """States with the correction H of the items they are made of."""
-        return states + torch.matmul(mixing[0], self.get_parameter("H")) if mixing else states
-
-    def factors(self, activations: list[Tensor], backprops: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        """Two factors per parameter, shapes [U, P, a] and [U, P, b]: a user's gradient is leftᵀ · right.
+    def gradients(self, activations: list[Tensor], signal: Tensor) -> dict[str, UserGradients]:
+        """Per-user gradients by parameter, not yet formed.
 
         Args:
             activations: The layer's inputs, as `forward` takes them.
-            backprops: Gradient of each position's own loss with respect to its scores, shape [U, P, C].
+            signal: Gradient of each position's own loss with respect to its scores, shape [U, P, C].
         """
-        states, _, weights, *mixing = activations
+        states, _, weights, *met = activations
+        # Multiplying the few features of a position is cheaper than multiplying the signal of every item.
         weights = weights.unsqueeze(2)
-        features = self.corrected(states, *mixing) * weights
+        features = states * weights
         found = {}
         for name, parameter in self.named_parameters():
             size = parameter.shape[1]
-            if name == "V":
-                found[name] = backprops, features[..., :size]
-            elif name == "W":
-                found[name] = features[..., :size], torch.matmul(backprops, self.vectors[:, :size])
-            else:
-                found[name] = mixing[0], torch.matmul(backprops, self.directions.T) * weights
+            if name == "W":
+                found[name] = UserGradients(features[..., :size], torch.matmul(signal, self.vectors[:, :size]))
+                continue
+            found[name] = UserGradients(signal, self.content_weight * features[..., :size])
+            if met:
+                mixing, columns = met
+                through_states = torch.matmul(signal, self.directions.T[:, :size]) * weights
+                rows = torch.bmm(mixing.transpose(1, 2), through_states) * (columns >= 0).unsqueeze(2)
+                found[name] = UserGradients(found[name].left, found[name].right, rows, columns.clamp(min=0))
         return found
+
+
+@dataclass(frozen=True)
+class UserGradients:
+    """Gradients of one parameter, shape [U, a, b], in factors: `leftᵀ · right`, plus `rows` added at `columns`.
+
+    Attributes:
+        left: Shape [U, P, a].
+        right: Shape [U, P, b].
+        rows: What is added, shape [U, N, b]; nothing by default.
+        columns: Where it is added, from 0 to a - 1 and perhaps repeatedly, shape [U, N].
+    """
+
+    left: Tensor
+    right: Tensor
+    rows: Tensor | None = None
+    columns: Tensor | None = None
+
+    def formed(self) -> Tensor:
+        """The gradients themselves."""
+        whole = torch.bmm(self.left.transpose(1, 2), self.right)
+        if self.rows is not None and self.columns is not None:
+            users, height, width = whole.shape
+            places = self.columns + height * torch.arange(users, device=whole.device).unsqueeze(1)
+            whole.view(users * height, width).index_add_(0, places.flatten(), self.rows.flatten(0, 1))
+        return whole
+
+    def squared_norms(self) -> Tensor:
+        """Their squared norms, shape [U], without forming them (Goodfellow 2015; Li et al. 2022)."""
+        total = _inner(_gram(self.left), _gram(self.right))
+        if self.rows is not None and self.columns is not None:
+            same = self.columns.unsqueeze(2) == self.columns.unsqueeze(1)
+            total = total + _inner(_gram(self.rows), same)
+            chosen = self.left.gather(2, self.columns.unsqueeze(1).expand(-1, self.left.shape[1], -1))
+            total = total + 2 * _inner(chosen, torch.bmm(self.right, self.rows.transpose(1, 2)))
+        return total
+
+    def weighted_sum(self, scale: Tensor) -> Tensor:
+        """Sum over users of `scale` × gradient, shape [a, b], in one product."""
+        scale = scale[:, None, None]
+        total = self.left.flatten(0, 1).T @ (self.right * scale).flatten(0, 1)
+        if self.rows is not None and self.columns is not None:
+            total.index_add_(0, self.columns.flatten(), (self.rows * scale).flatten(0, 1))
+        return total
+
+    def only(self, users: Tensor) -> UserGradients:
+        """The same with nothing but zeros for all but `users`, a mask of shape [U]."""
+        kept = users[:, None, None]
+        rows = None if self.rows is None else self.rows.where(kept, 0.0)
+        return UserGradients(self.left.where(kept, 0.0), self.right.where(kept, 0.0), rows, self.columns)
+
+
+def _gram(factor: Tensor) -> Tensor:
+    return torch.bmm(factor, factor.transpose(1, 2))
+
+
+def _inner(first: Tensor, second: Tensor) -> Tensor:
+    return (first * second).sum(dim=(1, 2))
 
 
 class _Scores(torch.autograd.Function):
@@ -96,22 +158,5 @@ class _Scores(torch.autograd.Function):
 @register_grad_sampler(HeadLayer)  # type: ignore[untyped-decorator]
 def head_grad_sample(layer: HeadLayer, activations: list[Tensor], backprops: Tensor) -> dict[nn.Parameter, Tensor]:
     """Per-user gradients, one more dimension than each parameter; called by Opacus."""
-    factors = layer.factors(activations, backprops)
-    return {
-        layer.get_parameter(name): torch.bmm(left.transpose(1, 2), right) for name, (left, right) in factors.items()
-    }
-
-
-def ghost_norms(factors: dict[str, tuple[Tensor, Tensor]]) -> Tensor:
-    """Per-user norms of the same gradients, shape [U], without forming them (Goodfellow 2015; Li et al. 2022)."""
-    grams = [
-        (torch.bmm(left, left.transpose(1, 2)) * torch.bmm(right, right.transpose(1, 2))).sum(dim=(1, 2))
-        for left, right in factors.values()
-    ]
-    return torch.stack(grams).sum(dim=0).clamp(min=0).sqrt()
-
-
-def weighted_sums(factors: dict[str, tuple[Tensor, Tensor]], scale: Tensor) -> dict[str, Tensor]:
-    """Sums over users of `scale` × gradient, by parameter, in one product each."""
-    scale = scale[:, None, None]
-    return {name: left.flatten(0, 1).T @ (right * scale).flatten(0, 1) for name, (left, right) in factors.items()}
+    gradients = layer.gradients(activations, backprops)
+    return {layer.get_parameter(name): gradient.formed() for name, gradient in gradients.items()}

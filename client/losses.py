@@ -37,7 +37,8 @@ class Batch:
         weights: Share of each position in its user's mean, shape [U, P]; zero where padded.
         prior: Popularity, or minus infinity for items met before the first position, shape [U, C].
         keys: One number per user, fixed by the user's id, shape [U].
-        mixing: How much each item counts in each state, shape [U, P, I]; nothing if the head does not need it.
+        met: What the states are made of, where they are made of items: how much each item of a history counts in each
+            state, shape [U, P, N], and its column, shape [U, N], -1 for one that is not ranked.
     """
 
     states: Tensor
@@ -45,12 +46,12 @@ class Batch:
     weights: Tensor
     prior: Tensor
     keys: NDArray[np.uint64]
-    mixing: tuple[Tensor, ...] = ()
+    met: tuple[Tensor, ...] = ()
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
         """What the head's layer takes."""
-        return (self.states, self.prior, self.weights, *self.mixing)
+        return (self.states, self.prior, self.weights, *self.met)
 
 
 def loss_gradient(scores: Tensor, batch: Batch, loss: Loss) -> Tensor:

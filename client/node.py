@@ -127,6 +127,6 @@ class Node:
         candidates = round_candidates(request.release, request.shape.items, objective.candidates)
         block = None if len(candidates) == request.shape.items else candidates
         head = Head(request.shape, request.arrays["b"], {part: request.arrays[part] for part in request.shape.trained})
-        positions = self.data.positions(objective, block, request.shape.history).select(rows)
+        positions = self.data.positions(objective, block).select(rows)
         loss = Loss(objective.loss, objective.negatives, seed=plan.seed + request.release.round)
         return clipped_gradient_sum(head, self.data.space.vectors, positions, mechanism.clip_norm, loss, block)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,11 @@ from sottovoce.common.scoring import FloatArray, recency_weights
 ROUNDING_RESERVE = 2.0**-10
 """Relative part of a histogram's norm that is kept for the rounding of the sum to float32."""
 
-StateFunction = Callable[[Histories, int, IntArray], FloatArray]
-"""States of one user before each given place of the history: (histories, user, places [P]) → [P, d]."""
+MEMORY = 2_000
+"""Of a longer history only the latest interactions are kept: a weight falls by half every 35 of them."""
+
+TextStates = Callable[[Histories, Sequence[IntArray]], Sequence[FloatArray]]
+"""States made of texts: (histories, of each user the places [P] before which they are wanted) → of each user [P, d]."""
 
 
 @dataclass(frozen=True)
@@ -28,78 +31,76 @@ class Positions:
     """The positions of some users, padded at the front to the same number P.
 
     Attributes:
-        states: State before each position, shape [U, P, d]; zero where padded.
         targets: Catalogue row of the item at each position, shape [U, P]; -1 where padded.
         earlier: Rows of the items of each user before the first position, shape [U, S]; padded with -1.
         keys: One number per user, fixed by the user's id alone, shape [U].
-        mixing: Of each user, the items of the history [n] and how much each counts in each state [P, n]; empty unless
-            a head corrects items as part of a history.
+        history: Rows of the items of which states are made, shape [U, N]; padded at the end with -1.
+        known: How many of them come before each position, shape [U, P]; zero where padded.
+        recency: How much each of them counts: row t holds the weights after t interactions, shape [N + 1, N].
+        states: State before each position, shape [U, P, d], where it is made of a text and not of items.
     """
 
-    states: FloatArray
     targets: IntArray
-    earlier: IntArray
+    earlier: NDArray[np.int32]
     keys: NDArray[np.uint64]
-    mixing: Sequence[tuple[IntArray, FloatArray]] = ()
+    history: NDArray[np.int32]
+    known: IntArray
+    recency: FloatArray
+    states: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def select(self, rows: IntArray) -> Positions:
         """The positions of the users in `rows`, without padding that nobody there needs."""
-        earlier = self.earlier[rows]
-        longest = int((earlier >= 0).sum(axis=1).max(initial=0))
-        mixing = [self.mixing[row] for row in rows] if self.mixing else ()
-        return Positions(self.states[rows], self.targets[rows], earlier[:, :longest], self.keys[rows], mixing)
+        return Positions(
+            targets=self.targets[rows],
+            earlier=_trimmed(self.earlier[rows]),
+            keys=self.keys[rows],
+            history=_trimmed(self.history[rows]),
+            known=self.known[rows],
+            recency=self.recency,
+            states=None if self.states is None else self.states[rows],
+        )
+
+    def mixing(self) -> FloatArray:
+        """How much each item counts in each state, shape [U, P, N]: a state is the sum of its items, so weighted."""
+        return self.recency[:, : self.history.shape[1]][self.known]
 
 
 def positions_of(
-    histories: Histories,
-    window: int,
-    states: StateFunction,
-    dimension: int,
-    candidates: IntArray | None = None,
-    with_mixing: bool = False,
+    histories: Histories, window: int, candidates: IntArray | None = None, text_states: TextStates | None = None
 ) -> Positions:
     """The last `window` positions of every user; with `candidates`, of those whose item is among them.
 
     Args:
         histories: U users.
         window: P, at most this many positions per user.
-        states: Computes states.
-        dimension: Length d of a state.
         candidates: Sorted catalogue rows; all by default.
-        with_mixing: Whether to keep what the states are made of.
+        text_states: Computes states where they are not made of items.
     """
+    kept = [history[-MEMORY:] for history in histories]
     places = [_places(history, window, candidates) for history in histories]
-    longest = max((int(place[0]) for place in places if len(place)), default=0)
+    earlier = [history[: min(place, default=0)] for history, place in zip(histories, places, strict=True)]
+    longest = max((len(history) for history in kept), default=0)
     filled = Positions(
-        states=np.zeros((len(histories), window, dimension), np.float32),
         targets=np.full((len(histories), window), -1, np.int64),
-        earlier=np.full((len(histories), longest), -1, np.int64),
+        earlier=_padded(earlier),
         keys=np.array([_key(user) for user in histories.users], dtype=np.uint64),
-        mixing=[_mixing(histories[u], place, window) for u, place in enumerate(places)] if with_mixing else (),
+        history=_padded(kept),
+        known=np.zeros((len(histories), window), np.int64),
+        recency=recency_weights(longest, longest + 1),
     )
     for user, place in enumerate(places):
-        if len(place):
-            history = histories[user]
-            filled.states[user, -len(place) :] = states(histories, user, place)
-            filled.targets[user, -len(place) :] = history[place]
-            filled.earlier[user, : place[0]] = history[: place[0]]
-    return filled
+        filled.targets[user, window - len(place) :] = histories[user][place]
+        filled.known[user, window - len(place) :] = place - (len(histories[user]) - len(kept[user]))
+    if text_states is None:
+        return filled
+    states = text_states(histories, places)
+    return replace(filled, states=np.stack([np.pad(part, ((window - len(part), 0), (0, 0))) for part in states]))
 
 
-def item_states(vectors: FloatArray) -> StateFunction:
-    """States as recency-weighted sums of the history's item vectors."""
-
-    def states(histories: Histories, user: int, places: IntArray) -> FloatArray:
-        items, weights = _mixing(histories[user], places, len(places))
-        return np.asarray(weights @ vectors[items], dtype=np.float32)
-
-    return states
-
-
-def text_states(titles: Sequence[str], encode: Callable[[list[str]], FloatArray], recent: int = 10) -> StateFunction:
+def text_states(titles: Sequence[str], encode: Callable[[list[str]], FloatArray], recent: int = 10) -> TextStates:
     """States as the encoding of the history rendered as a text, latest item first, with the person's own words.
 
     Args:
@@ -108,9 +109,13 @@ def text_states(titles: Sequence[str], encode: Callable[[list[str]], FloatArray]
         recent: How many of the latest items the text tells of.
     """
 
-    def states(histories: Histories, user: int, places: IntArray) -> FloatArray:
-        history, words = histories[user], histories.words_of(user)
-        return encode([render_history(history[:place], words[:place], titles, recent) for place in places])
+    def states(histories: Histories, places: Sequence[IntArray]) -> Sequence[FloatArray]:
+        texts = [
+            render_history(histories[user][:place], histories.words_of(user)[:place], titles, recent)
+            for user, chosen in enumerate(places)
+            for place in chosen
+        ]
+        return np.split(encode(texts), np.cumsum([len(chosen) for chosen in places])[:-1])
 
     return states
 
@@ -137,13 +142,17 @@ def popularity_sum(histories: Histories, items: int, typical_length: int, rows: 
     return total
 
 
-def _mixing(history: IntArray, places: IntArray, window: int) -> tuple[IntArray, FloatArray]:
-    """The items that the states before `places` are made of, shape [n], and their weights, shape [window, n]."""
-    weights = np.zeros((window, max(len(history) - 1, 0)), np.float32)
-    if len(places):
-        first = int(places[0])
-        weights[-len(places) :] = recency_weights(len(history) - 1, len(history) - first)[places - first]
-    return history[:-1], weights
+def _padded(rows: Sequence[IntArray]) -> NDArray[np.int32]:
+    """Rows of different lengths as one array, padded at the end with -1."""
+    padded = np.full((len(rows), max(map(len, rows), default=0)), -1, np.int32)
+    for place, row in enumerate(rows):
+        padded[place, : len(row)] = row
+    return padded
+
+
+def _trimmed(rows: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The same without columns that are padding in every row."""
+    return rows[:, : int((rows >= 0).sum(axis=1).max(initial=0))]
 
 
 def _key(user: str) -> int:
@@ -151,9 +160,10 @@ def _key(user: str) -> int:
 
 
 def _places(history: IntArray, window: int, candidates: IntArray | None) -> IntArray:
-    """Places in a history that are positions: not the first, not met before, among the candidates."""
+    """Places in a history that are positions: not the first, not met before, within memory, among the candidates."""
     first_met = np.unique(history, return_index=True)[1]
-    places = np.sort(first_met[first_met > 0])
+    beyond = len(history) - MEMORY // 2 if len(history) > MEMORY else 1
+    places = np.sort(first_met[first_met >= beyond])
     if candidates is not None:
         places = places[np.isin(history[places], candidates)]
     return places[-window:]

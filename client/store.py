@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from sottovoce.client.states import Positions, StateFunction, item_states, positions_of, text_states
+import numpy as np
+
+from sottovoce.client.states import Positions, positions_of, text_states
 from sottovoce.common.catalogue import Catalogue
 from sottovoce.common.encoder import find_encoder
 from sottovoce.common.history import Histories, IntArray
@@ -45,28 +47,24 @@ class NodeData:
         return Histories.load(self.folder / "histories.npz").shard(self.partition, self.partitions)
 
     @cached_property
-    def _kept(self) -> dict[tuple[str, int, bool], Positions]:
+    def _kept(self) -> dict[tuple[str, int], Positions]:
         return {}
 
-    def positions(self, objective: Objective, candidates: IntArray | None, with_mixing: bool) -> Positions:
-        """States and targets of all users; kept between rounds where they do not depend on the round."""
+    def positions(self, objective: Objective, candidates: IntArray | None) -> Positions:
+        """The positions of all users; kept between rounds where they do not depend on the round."""
         if candidates is not None:
-            return self._positions(objective, candidates, with_mixing)
-        key = (objective.state, objective.window, with_mixing)
+            return self._positions(objective, candidates)
+        key = (objective.state, objective.window)
         if key not in self._kept:
-            self._kept[key] = self._positions(objective, None, with_mixing)
+            self._kept[key] = self._positions(objective, None)
         return self._kept[key]
 
-    def _positions(self, objective: Objective, candidates: IntArray | None, with_mixing: bool) -> Positions:
-        states = self._state_function(objective.state)
-        return positions_of(self.histories, objective.window, states, self.space.dimension, candidates, with_mixing)
+    def _positions(self, objective: Objective, candidates: IntArray | None) -> Positions:
+        texts = text_states(self.catalogue.titles, self._encode) if objective.state == "text" else None
+        return positions_of(self.histories, objective.window, candidates, texts)
 
-    def _state_function(self, name: str) -> StateFunction:
-        if name == "items":
-            return item_states(self.space.vectors)
+    def _encode(self, texts: list[str]) -> FloatArray:
+        if not texts:
+            return np.zeros((0, self.space.dimension), np.float32)
         encoder = find_encoder(self.space.encoder, self.space.revision)
-
-        def encode(texts: list[str]) -> FloatArray:
-            return self.space.project(texts, encoder.encode(texts))
-
-        return text_states(self.catalogue.titles, encode)
+        return self.space.project(texts, encoder.encode(texts))

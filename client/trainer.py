@@ -72,13 +72,11 @@ def _batches(positions: Positions, layer: HeadLayer, column: IntArray) -> Iterat
         prior[users, earlier[users, places]] = -torch.inf
         valid = targets >= 0
         weights = valid / valid.sum(dim=1, keepdim=True).clamp(min=1)
-        mixing = (_dense(part, len(column) - 1).to(device),) if part.mixing else ()
-        yield Batch(torch.from_numpy(part.states).to(device), targets, weights, prior, part.keys, mixing)
-
-
-def _dense(part: Positions, items: int) -> torch.Tensor:
-    """What the states are made of as one array, shape [U, P, I]; an item met twice counts twice."""
-    dense = torch.zeros(*part.targets.shape, items)
-    for user, (history, weights) in enumerate(part.mixing):
-        dense[user].index_add_(1, torch.from_numpy(history), torch.from_numpy(weights))
-    return dense
+        if part.states is not None:
+            yield Batch(torch.from_numpy(part.states).to(device), targets, weights, prior, part.keys)
+            continue
+        history = torch.from_numpy(part.history).to(device)
+        mixing = torch.from_numpy(part.mixing()).to(device)
+        states = torch.bmm(mixing, layer.history_vectors[history.clamp(min=0)])
+        met = (mixing, torch.from_numpy(column[part.history]).to(device))
+        yield Batch(states, targets, weights, prior, part.keys, met)

@@ -56,9 +56,9 @@ class EncoderSettings(Settings):
 
     name: str = "minilm"
     revision: str | None = None
-    dimensions: AtLeastOne = 32
+    dimensions: AtLeastOne = 64
     """Leading directions of the encoder's block of an item vector."""
-    word_dimensions: Count = 32
+    word_dimensions: Count = 64
     """Leading directions of the lexical block (TF-IDF)."""
 
 
@@ -92,8 +92,8 @@ class HeadSettings(Settings):
     content_weight: Finite | None = None
     rank: Count | None = None
     mix: Count | None = None
-    history: bool | None = None
-    """Whether items are corrected as part of a history, too (H): a large part, for runs without privacy."""
+    popularity_weight: Positive | None = None
+    """Slope of the popularity prior over log popularity."""
     window: AtLeastOne | None = None
     """m: a user's loss is the mean over their last m interactions."""
     negatives: AtLeastOne = 32
@@ -142,8 +142,6 @@ class Config(Settings):
         trust, epsilon = self.privacy.trust, self.privacy.epsilon
         if trust is not None and (trust is Trust.NONE) != math.isinf(epsilon):
             raise ValueError("privacy.trust must be `none` exactly when privacy.epsilon is inf")
-        if self.head.history and self.head.state == "text":
-            raise ValueError("head.history corrects items, of which a state made of text has none")
         return self
 
     def resolve(self, population: int) -> Config:
@@ -153,8 +151,6 @@ class Config(Settings):
             ConfigError: a value does not fit the population.
         """
         table = self.model_dump()
-        if self.head.state == "text" and self.head.history is None:
-            table["head"]["history"] = False
         for section, defaults in preset_for(self.privacy.epsilon).items():
             for key, value in defaults.items():
                 if table[section][key] is None:
@@ -179,7 +175,7 @@ class Config(Settings):
             ConfigError: a value is outside its range.
         """
         privacy, train = self.privacy, self.train
-        trained = bool(self.head.rank or self.head.mix or self.head.history)
+        trained = bool(self.head.rank or self.head.mix)
         return make_plan(
             trust=given(privacy.trust),
             target_epsilon=privacy.epsilon,

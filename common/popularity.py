@@ -6,15 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def log_popularity(noised: NDArray[np.float32], noise_std: float) -> NDArray[np.float32]:
-    """Log popularity of every item, shape [I].
+def log_popularity(noised: NDArray[np.float32], noise_std: float, weight: float) -> NDArray[np.float32]:
+    """The popularity prior of every item, shape [I].
 
-    Counts are floored at twice the noise, below which an item's count says nothing; the slope makes up for what the
-    floor flattens.
+    Counts are floored at twice the noise, below which an item's count says nothing.
 
     Args:
         noised: Noised sum of the users' histograms, shape [I].
         noise_std: Standard deviation of the noise in it: public.
+        weight: Slope of the prior over log popularity; above one it makes up for what the floor flattens.
     """
-    floor, slope = (2 * noise_std, 1.3) if noise_std > 0 else (0.3, 1.0)
-    return np.asarray(slope * np.log(np.maximum(noised, 0) + floor), dtype=np.float32)
+    floor = 2 * noise_std if noise_std > 0 else 0.3
+    return np.asarray(weight * np.log(np.maximum(noised, 0) + floor), dtype=np.float32)

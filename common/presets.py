@@ -8,71 +8,53 @@ from __future__ import annotations
 
 from typing import Any
 
-PRESETS: dict[float, dict[str, dict[str, Any]]] = {
-    0.0: {
-        "privacy": {"popularity_share": 0.5},
-        "head": {"content_weight": 2.5, "rank": 0, "mix": 0, "history": False, "window": 100},
+Preset = dict[str, dict[str, Any]]
+
+
+def _private(rank: int, rounds: int, learning_rate: float, popularity_share: float, popularity_weight: float) -> Preset:
+    """Plain steps along the noised gradient: with so few of them, moments and decay have nothing to work on."""
+    return {
+        "privacy": {"popularity_share": popularity_share},
+        "head": {
+            "content_weight": 4.0,
+            "popularity_weight": popularity_weight,
+            "rank": rank,
+            "mix": 0,
+            "window": 100,
+        },
         "train": {
-            "rounds": 1,
-            "clip_norm": 0.1,
-            "learning_rate": 600.0,
+            "rounds": rounds,
+            "clip_norm": 0.4,
+            "learning_rate": learning_rate,
             "optimiser": "sgd",
             "weight_decay": 0.0,
             "averaging": 0.0,
         },
-    },
-    2.0: {
-        "privacy": {"popularity_share": 0.5},
-        "head": {"content_weight": 3.0, "rank": 8, "mix": 0, "history": False, "window": 100},
-        "train": {
-            "rounds": 2,
-            "clip_norm": 0.1,
-            "learning_rate": 600.0,
-            "optimiser": "sgd",
-            "weight_decay": 0.0,
-            "averaging": 0.0,
-        },
-    },
-    4.0: {
-        "privacy": {"popularity_share": 0.3},
-        "head": {"content_weight": 3.5, "rank": 16, "mix": 0, "history": False, "window": 100},
-        "train": {
-            "rounds": 4,
-            "clip_norm": 0.1,
-            "learning_rate": 700.0,
-            "optimiser": "sgd",
-            "weight_decay": 0.0,
-            "averaging": 0.0,
-        },
-    },
-    8.0: {
-        "privacy": {"popularity_share": 0.2},
-        "head": {"content_weight": 3.5, "rank": 16, "mix": 0, "history": False, "window": 100},
-        "train": {
-            "rounds": 8,
-            "clip_norm": 0.1,
-            "learning_rate": 600.0,
-            "optimiser": "sgd",
-            "weight_decay": 0.0,
-            "averaging": 0.0,
-        },
-    },
+    }
+
+
+PRESETS: dict[float, Preset] = {
+    0.0: _private(rank=8, rounds=1, learning_rate=5.0, popularity_share=0.9, popularity_weight=2.0),
+    1.0: _private(rank=8, rounds=1, learning_rate=20.0, popularity_share=0.7, popularity_weight=2.0),
+    2.0: _private(rank=8, rounds=4, learning_rate=20.0, popularity_share=0.4, popularity_weight=1.6),
+    4.0: _private(rank=16, rounds=7, learning_rate=37.0, popularity_share=0.2, popularity_weight=1.3),
+    8.0: _private(rank=16, rounds=9, learning_rate=40.0, popularity_share=0.15, popularity_weight=1.3),
     float("inf"): {
         "privacy": {"popularity_share": 0.5},
-        "head": {"content_weight": 2.0, "rank": 64, "mix": 32, "history": True, "window": 20},
+        "head": {"content_weight": 4.0, "popularity_weight": 1.0, "rank": 128, "mix": 0, "window": 100},
         "train": {
-            "rounds": 30,
+            "rounds": 32,
             "clip_norm": 1.0,
-            "learning_rate": 0.015,
+            "learning_rate": 0.005,
             "optimiser": "adam",
             "weight_decay": 3e-4,
-            "averaging": 0.9,
+            "averaging": 0.0,
         },
     },
 }
 """By the smallest ε that a preset is meant for."""
 
 
-def preset_for(epsilon: float) -> dict[str, dict[str, Any]]:
+def preset_for(epsilon: float) -> Preset:
     """The preset of the largest budget that is not above `epsilon`."""
     return PRESETS[max(budget for budget in PRESETS if budget <= epsilon)]

@@ -1,11 +1,11 @@
 """The score of an item for a user, with NumPy: a state computed from a history, and a small trained head.
 
-    s(x, i) = α·x·E[i] + b[i] + φ(x)·V[i] + (x' W)·z[i]
+    s(x, i) = α·x·F[i] + b[i] + (x' W)·z[i]        F = E + V        x = Σ_j a_j F[h_j]
 
-`E` are the public item vectors; φ(x) are the first r coordinates of x, x' and z[i] the first k coordinates of x and
-E[i]. The state x is a weighted sum over a history of E[h] + H[h], where the trained H corrects what an item says about
-its reader, as V corrects whom it suits. So every score is exactly a sum of one term per item of the history, one for
-popularity, and nothing else: an explanation leaves nothing out.
+`E` are the public item vectors, and the trained V corrects their first r coordinates: on both sides of a score, as what
+is recommended and as what a state is made of. x' and z[i] are the first k coordinates of x and E[i]. So every score is
+exactly a sum of one term per item of the history, one for popularity, and nothing else: an explanation leaves nothing
+out. That an item's two roles share one correction is what SASRec (Kang & McAuley, 2018) does with its item embeddings.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class HeadShape:
         rank: Columns r of the item corrections V; zero leaves them out.
         mix: Side k of the bilinear mix W; zero leaves it out.
         content_weight: α, the weight of the content prior.
-        history: Whether H, the correction of items as part of a history, is trained.
+        tied: Whether states are made of corrected items; not where they are made of texts.
     """
 
     items: int
@@ -46,7 +46,7 @@ class HeadShape:
     rank: int
     mix: int
     content_weight: float
-    history: bool = False
+    tied: bool = True
 
     def __post_init__(self) -> None:
         sizes = (self.items, self.dimension, self.rank, self.mix)
@@ -60,11 +60,7 @@ class HeadShape:
     @property
     def trained(self) -> dict[str, tuple[int, int]]:
         """Shapes of the parameters that the federation trains, by name."""
-        shapes = {
-            "V": (self.items, self.rank),
-            "W": (self.mix, self.mix),
-            "H": (self.items, self.dimension if self.history else 0),
-        }
+        shapes = {"V": (self.items, self.rank), "W": (self.mix, self.mix)}
         return {name: shape for name, shape in shapes.items() if shape[1]}
 
 
@@ -75,7 +71,7 @@ class Head:
     Attributes:
         shape: Sizes of the parts.
         b: Popularity prior, shape [I].
-        parameters: `V` [I, r], `W` [k, k] and `H` [I, d], as far as the shape has them.
+        parameters: `V` [I, r] and `W` [k, k], as far as the shape has them.
     """
 
     shape: HeadShape
@@ -88,15 +84,20 @@ class Head:
         prior = np.zeros(shape.items, np.float32) if b is None else b
         return cls(shape, prior, {name: np.zeros(size, np.float32) for name, size in shape.trained.items()})
 
+    def item_vectors(self, vectors: FloatArray) -> FloatArray:
+        """F, shape [I, d]: the item vectors with their correction."""
+        corrected = vectors.copy()
+        if "V" in self.parameters:
+            corrected[:, : self.shape.rank] += self.parameters["V"]
+        return corrected
+
     def history_vectors(self, vectors: FloatArray) -> FloatArray:
-        """What an item adds to a state, shape [I, d]: E, corrected by H."""
-        return vectors + self.parameters["H"] if "H" in self.parameters else vectors
+        """What an item adds to a state, shape [I, d]."""
+        return self.item_vectors(vectors) if self.shape.tied else vectors
 
     def item_directions(self, vectors: FloatArray) -> FloatArray:
-        """The K, shape [I, d], for which s(x, i) = x·K[i] + b[i]: the three parts that depend on x, added up."""
-        directions = self.shape.content_weight * vectors
-        if "V" in self.parameters:
-            directions[:, : self.shape.rank] += self.parameters["V"]
+        """The K, shape [I, d], for which s(x, i) = x·K[i] + b[i]."""
+        directions = self.shape.content_weight * self.item_vectors(vectors)
         if "W" in self.parameters:
             k = self.shape.mix
             directions[:, :k] += vectors[:, :k] @ self.parameters["W"].T
@@ -142,7 +143,7 @@ class ScoringModel:
 
     @cached_property
     def history_vectors(self) -> FloatArray:
-        """E + H of `Head.history_vectors`, computed once."""
+        """Of `Head.history_vectors`, computed once."""
         return self.head.history_vectors(self.vectors)
 
     def scores(self, states: FloatArray) -> FloatArray:

@@ -45,12 +45,8 @@ def publish(folder: RunFolder, plan: PrivacyPlan, ledger: Ledger, state: Checkpo
 def model_card(config: Config, plan: PrivacyPlan, facts: dict[str, Any], items: int) -> str:
     """The model card in Markdown: what the model is, what it cost in privacy, and what is not promised."""
     privacy = facts["privacy"]
-    trained = (
-        ", ".join(
-            name for name, used in (("V", config.head.rank), ("W", config.head.mix), ("H", config.head.history)) if used
-        )
-        or "nothing"
-    )
+    parts = (("V", config.head.rank), ("W", config.head.mix))
+    trained = ", ".join(name for name, used in parts if used) or "nothing"
     spent = "none: this model was trained without differential privacy" if plan.trust is Trust.NONE else (
         f"ε = {privacy['epsilon']:.4g} at δ = {plan.delta:g}, for adding or removing one user's whole history"
     )  # fmt: skip
@@ -64,8 +60,8 @@ def model_card(config: Config, plan: PrivacyPlan, facts: dict[str, Any], items: 
         + (", repeatable: a simulation, no protection." if plan.noise == "seeded" else "."),
         f"- **Accountant** {privacy['accountant']}, over the releases in `manifest.json`.",
         f"- **Population** {plan.population} people (configured, public).",
-        "- **Chosen on private data, outside the budget**: popularity share, rounds, clip norm, learning rate, rank and"
-        " content weight of the presets were found on the validation split of MovieLens-100K.",
+        "- **Chosen on private data, outside the budget**: popularity share, rounds, clip norm, learning rate, rank,"
+        " content and popularity weight of the presets were found on the validation split of MovieLens-100K.",
         "- **Limits** People with few interactions, and tastes that the catalogue's texts do not tell of, are served"
         " mostly by popularity. The guarantee is per user and node: who has histories on k nodes is covered k-fold.",
     ]

@@ -110,7 +110,7 @@ class Federation:
             rank=min(given(head.rank), limit),
             mix=min(given(head.mix), limit),
             content_weight=given(head.content_weight),
-            history=given(head.history),
+            tied=head.state == "items",
         )
         self.objective = Objective(
             loss=head.loss,
@@ -142,7 +142,7 @@ class Federation:
         started = time.perf_counter()
         released = self.release("popularity", 0, {})
         std = self.plan.total_noise_std("popularity", released.nodes)
-        b = log_popularity(released.sums["popularity"], std)
+        b = log_popularity(released.sums["popularity"], std, given(self.config.head.popularity_weight))
         state = Checkpoint(self.run, 0, Head.untrained(self.shape, b), {})
         self.store.save(state)
         self._tell("popularity", 0, released, time.perf_counter() - started)

@@ -73,7 +73,7 @@ def make_config(**sections: dict[str, Any]) -> Config:
     """A resolved configuration for a small federation."""
     table: dict[str, Any] = {
         "privacy": {"epsilon": 8.0, "delta": 1e-4},
-        "head": {"rank": 4, "mix": 6, "content_weight": 3.0, "window": 20, "history": False},
+        "head": {"rank": 4, "mix": 6, "content_weight": 3.0, "window": 20},
         "train": {"rounds": 3, "clip_norm": 0.1, "learning_rate": 5.0, "optimiser": "sgd"},
         "federation": {"nodes": 2, "deadline_s": 5.0},
     }
@@ -106,9 +106,9 @@ def make_request(
     )
 
 
-def random_head(items: int = ITEMS, rank: int = 4, mix: int = 6, seed: int = 1, history: bool = False) -> Head:
+def random_head(items: int = ITEMS, rank: int = 4, mix: int = 6, seed: int = 1, tied: bool = True) -> Head:
     rng = np.random.default_rng(seed)
-    shape = HeadShape(items, DIMENSION, rank, mix, 3.0, history)
+    shape = HeadShape(items, DIMENSION, rank, mix, 3.0, tied)
     b: FloatArray = rng.normal(size=items).astype(np.float32)
     return Head(shape, b, {name: rng.normal(0, 0.3, size).astype(np.float32) for name, size in shape.trained.items()})
 

@@ -103,7 +103,7 @@ def test_set_has_the_last_word() -> None:
         ({"trust": "server", "epsilon": "inf"}, "privacy.trust must be `none` exactly when"),
         ({"nodes": 0}, "federation.nodes = 0"),
         ({"rounds": 0}, "train.rounds = 0"),
-        ({"head": "X"}, "--head = 'X': expected none, V, W, VW or VH"),
+        ({"head": "X"}, "--head = 'X': expected none, V, W or VW"),
         ({"column": ["user"]}, "--column = 'user': expected role=column"),
         ({"loss": "hinge"}, "head.loss = 'hinge'"),
         ({"settings": ["nonsense"]}, "--set = 'nonsense': expected section.key=value"),

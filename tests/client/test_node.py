@@ -50,14 +50,14 @@ HISTORY = st.lists(st.integers(0, ITEMS - 1), min_size=0, max_size=40)
     name=st.sampled_from(["popularity", "head"]),
     loss=st.sampled_from(["softmax", "sigmoid"]),
     scale=st.sampled_from([0.0, 0.3, 30.0]),
-    history=st.booleans(),
+    tied=st.booleans(),
 )
 def test_one_user_moves_what_leaves_by_at_most_the_sensitivity(
     tmp_path_factory: pytest.TempPathFactory,
-    others: list[list[int]], one: list[int], place: int, name: str, loss: str, scale: float, history: bool,
+    others: list[list[int]], one: list[int], place: int, name: str, loss: str, scale: float, tied: bool,
 ) -> None:  # fmt: skip
     """Neighbouring data sets with arbitrary histories, through the whole client: file, states, Opacus, float32."""
-    head = random_head(history=history)
+    head = random_head(tied=tied)
     head = dataclasses.replace(head, parameters={part: scale * value for part, value in head.parameters.items()})
     made = plan()
     request = make_request(made, name, head=head, loss=loss)

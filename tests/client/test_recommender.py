@@ -74,7 +74,7 @@ def test_who_has_met_nothing_sees_what_is_popular() -> None:
 def test_ties_go_to_the_more_popular_then_to_the_earlier() -> None:
     """All vectors are one and the same, and a correction makes up for popularity: every score is three."""
     b = np.array([0, 1, 2, 1], np.float32)
-    head = Head(HeadShape(4, 1, 1, 0, 0.0), b, {"V": (3 - b)[:, None]})
+    head = Head(HeadShape(4, 1, 1, 0, 1.0, tied=False), b, {"V": (2 - b)[:, None]})
     catalogue = Catalogue(tuple("abcd"), tuple("ABCD"), tuple("abcd"))
     tied = Recommender(Bundle(catalogue, ScoringModel(np.ones((4, 1), np.float32), head), {}))
     listed = tied.recommend(np.array([0]))

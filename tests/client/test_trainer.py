@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -10,10 +11,10 @@ import torch
 from federation import DIMENSION, ITEMS, random_head, random_histories, space
 from numpy.typing import NDArray
 
-from sottovoce.client import trainer
+from sottovoce.client import states, trainer
 from sottovoce.client.clipping import CLIP_RESERVE
 from sottovoce.client.losses import Loss
-from sottovoce.client.states import item_states, positions_of
+from sottovoce.client.states import positions_of
 from sottovoce.client.trainer import clipped_gradient_sum
 from sottovoce.common.history import Histories, IntArray
 from sottovoce.common.scoring import RECENCY, FloatArray, Head, state_of
@@ -29,10 +30,17 @@ def softmax_loss() -> Loss:
 def fast(
     head: Head, histories: Histories, clip: float, loss: Loss | None = None, candidates: IntArray | None = None
 ) -> Sums:
+    positions = positions_of(histories, WINDOW, candidates, None if head.shape.tied else fixed_states)
+    return clipped_gradient_sum(head, space().vectors, positions, clip, loss or softmax_loss(), candidates)
+
+
+def fixed_states(histories: Histories, places: Sequence[IntArray]) -> list[FloatArray]:
+    """States that V has no part in, as those are that are made of texts."""
     vectors = space().vectors
-    states = item_states(vectors)
-    positions = positions_of(histories, WINDOW, states, DIMENSION, candidates, with_mixing=head.shape.history)
-    return clipped_gradient_sum(head, vectors, positions, clip, loss or softmax_loss(), candidates)
+    return [
+        np.array([state_of(histories[user][:t], vectors) for t in chosen], np.float32).reshape(-1, DIMENSION)
+        for user, chosen in enumerate(places)
+    ]
 
 
 def slow_state(history: list[int], vectors: FloatArray | torch.Tensor) -> torch.Tensor:
@@ -53,13 +61,18 @@ def slow_user_gradient(head: Head, history: list[int], candidates: list[int]) ->
     parts = {
         name: torch.tensor(part, dtype=torch.float64, requires_grad=True) for name, part in head.parameters.items()
     }
-    places = [t for t in range(1, len(history)) if history[t] in candidates][-WINDOW:]
+    new = [t for t in range(1, len(history)) if history[t] not in history[:t]]
+    places = [t for t in new if history[t] in candidates][-WINDOW:]
+    corrected = vectors.clone()
+    if "V" in parts:
+        corrected[:, : head.shape.rank] += parts["V"]
+    # A round trains the ranked items alone: the others' corrections are as they are.
+    fixed = torch.isin(torch.arange(ITEMS), torch.tensor(candidates), invert=True)
+    made_of = torch.where(fixed[:, None], corrected.detach(), corrected) if head.shape.tied else vectors
     losses = []
     for t in places:
-        x = slow_state(history[:t], vectors + parts["H"] if "H" in parts else vectors)
-        scores = head.shape.content_weight * vectors @ x + torch.tensor(head.b, dtype=torch.float64)
-        if "V" in parts:
-            scores = scores + parts["V"] @ x[: head.shape.rank]
+        x = slow_state(history[:t], made_of)
+        scores = head.shape.content_weight * corrected @ x + torch.tensor(head.b, dtype=torch.float64)
         if "W" in parts:
             scores = scores + vectors[:, : head.shape.mix] @ (x[: head.shape.mix] @ parts["W"])
         rankable = [item for item in candidates if item not in history[:t]]
@@ -88,16 +101,23 @@ def assert_close(first: Sums, second: Sums, tolerance: float = 1e-5) -> None:
         assert np.abs(first[name] - second[name]).max() <= tolerance * max(1.0, np.abs(second[name]).max()), name
 
 
-@pytest.mark.parametrize("history", [False, True])
+@pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize(("rank", "mix"), [(4, 6), (4, 0), (0, 6), (DIMENSION, DIMENSION)])
 @pytest.mark.parametrize("clip", [math.inf, 0.5, 0.05])
 @pytest.mark.parametrize("ghost", [False, True])
 def test_clipped_sum_agrees_with_the_oracle(
-    rank: int, mix: int, history: bool, clip: float, ghost: bool, monkeypatch: pytest.MonkeyPatch
+    rank: int, mix: int, tied: bool, clip: float, ghost: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trainer, "PER_USER_LIMIT", 0 if ghost else 2**25)
-    head, histories = random_head(rank=rank, mix=mix, history=history), random_histories(37)
+    head, histories = random_head(rank=rank, mix=mix, tied=tied), random_histories(37)
     assert_close(fast(head, histories, clip), slow(head, histories, clip))
+
+
+@pytest.mark.parametrize("ghost", [False, True])
+def test_items_met_twice_count_twice_in_a_state(ghost: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer, "PER_USER_LIMIT", 0 if ghost else 2**25)
+    again = Histories.from_lists(["a", "b"], [[1, 2, 3, 1, 2, 1, 4, 9], [5, 5, 5, 6]])
+    assert_close(fast(random_head(), again, 0.05), slow(random_head(), again, 0.05))
 
 
 def test_the_oracle_can_tell_a_clip_from_none() -> None:
@@ -117,8 +137,7 @@ def test_a_block_of_candidates_is_ranked_alone() -> None:
 def test_items_met_again_are_no_positions() -> None:
     head = random_head()
     again = Histories.from_lists(["a"], [[1, 2, 3, 1, 2, 4]])
-    vectors = space().vectors
-    positions = positions_of(again, WINDOW, item_states(vectors), DIMENSION)
+    positions = positions_of(again, WINDOW)
     assert positions.targets[positions.targets >= 0].tolist() == [2, 3, 4]
     assert all(np.isfinite(part).all() for part in fast(head, again, 1.0).values())
 
@@ -132,9 +151,10 @@ def test_users_without_positions_add_nothing() -> None:
 @pytest.mark.parametrize("ghost", [False, True])
 def test_a_user_whose_gradient_is_not_finite_adds_nothing(ghost: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer, "PER_USER_LIMIT", 0 if ghost else 2**25)
-    head, histories = random_head(), random_histories(20)
+    head, histories = random_head(tied=False), random_histories(20)
     vectors = space().vectors
-    positions = positions_of(histories, WINDOW, item_states(vectors), DIMENSION)
+    positions = positions_of(histories, WINDOW, text_states=fixed_states)
+    assert positions.states is not None
     others = np.delete(np.arange(20), 3)
     expected = clipped_gradient_sum(head, vectors, positions.select(others), 0.1, softmax_loss())
     positions.states[3, -1, 0] = np.nan
@@ -171,8 +191,9 @@ def test_a_step_against_the_gradient_lowers_the_loss() -> None:
     head, histories = random_head(), random_histories(40)
 
     def loss(at: Head) -> float:
+        vectors = at.item_vectors(space().vectors)
         model_scores = [
-            at.item_directions(space().vectors) @ slow_state(list(h[:-1]), space().vectors).numpy() for h in histories
+            at.item_directions(space().vectors) @ slow_state(list(h[:-1]), vectors).numpy() for h in histories
         ]
         losses = []
         for history, scores in zip(histories, model_scores, strict=True):
@@ -189,7 +210,21 @@ def test_a_step_against_the_gradient_lowers_the_loss() -> None:
 def test_positions_do_not_know_the_future() -> None:
     vectors = space().vectors
     history = np.array([7, 1, 30, 12, 5, 44])
-    positions = positions_of(Histories.from_lists(["a"], [history]), 5, item_states(vectors), DIMENSION)
+    positions = positions_of(Histories.from_lists(["a"], [history]), 5)
+    made = positions.mixing() @ vectors[positions.history]
     for t in range(1, 6):
         assert positions.targets[0, t - 1] == history[t]
-        assert np.allclose(positions.states[0, t - 1], state_of(history[:t], vectors), atol=1e-6)
+        assert np.allclose(made[0, t - 1], state_of(history[:t], vectors), atol=1e-6)
+
+
+def test_of_a_long_history_the_latest_interactions_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    history = np.concatenate([rng.integers(0, 50, 900), np.arange(50, 60)])
+    whole = Histories.from_lists(["a"], [history])
+    expected = fast(random_head(), whole, 1.0)
+    monkeypatch.setattr(states, "MEMORY", 800)
+    positions = positions_of(whole, WINDOW)
+    assert positions.history.shape == (1, 800)
+    assert positions.targets[0].tolist() == list(range(53, 60))
+    assert_close(fast(random_head(), whole, 1.0), expected)
+    assert np.isin(history[:903], positions.earlier).all()

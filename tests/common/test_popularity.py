@@ -16,7 +16,7 @@ STDS = st.just(0.0) | st.floats(1e-3, 50)
 
 
 def decode(counts: list[float], std: float) -> list[float]:
-    return [float(each) for each in log_popularity(np.array(counts, dtype=np.float32), std)]
+    return [float(each) for each in log_popularity(np.array(counts, dtype=np.float32), std, 1.3)]
 
 
 @given(COUNTS, STDS)
@@ -28,7 +28,8 @@ def test_the_prior_is_finite_and_keeps_the_order(counts: list[float], std: float
 
 
 def test_it_follows_the_formula() -> None:
-    assert decode([9.7, 0.0, -5.0], 0.0) == pytest.approx([math.log(10), math.log(0.3), math.log(0.3)], rel=1e-5)
+    exact = [1.3 * math.log(10), 1.3 * math.log(0.3), 1.3 * math.log(0.3)]
+    assert decode([9.7, 0.0, -5.0], 0.0) == pytest.approx(exact, rel=1e-5)
     assert decode([6.0, 0.0, -5.0], 2.0) == pytest.approx(
         [1.3 * math.log(10), 1.3 * math.log(4), 1.3 * math.log(4)], rel=1e-5
     )

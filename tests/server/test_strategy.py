@@ -26,6 +26,7 @@ from gaussian import has_std
 
 from sottovoce.client.node import Node
 from sottovoce.common.errors import BudgetSpentError, FederationError, LedgerError
+from sottovoce.common.history import Histories
 from sottovoce.common.messages import Answer, Request
 from sottovoce.common.privacy.accounting import epsilon
 from sottovoce.common.privacy.plan import Trust
@@ -111,12 +112,16 @@ def test_training_makes_the_planned_releases_and_no_other(tmp_path: Path) -> Non
 
 
 def test_training_learns_what_the_data_holds(tmp_path: Path) -> None:
-    """With next items that follow a rule, rounds raise the score of what the rule says."""
-    made = federation(tmp_path, **no_privacy(), train={"rounds": 30, "optimiser": "adam", "learning_rate": 0.05})
+    """With next items that follow a rule, rounds raise the score of what the rule says: items come in pairs."""
     from sottovoce.common.scoring import ScoringModel
 
+    rng = np.random.default_rng(0)
+    chosen = [rng.permutation(ITEMS // 2)[:8] for _ in range(USERS)]
+    pairs = [np.stack([2 * first, 2 * first + 1], axis=1).ravel() for first in chosen]
+    histories = Histories.from_lists([f"u{user}" for user in range(USERS)], pairs)
+    train = {"rounds": 30, "optimiser": "adam", "learning_rate": 0.05}
+    made = make_federation(tmp_path, histories, make_config(**no_privacy(), train=train))
     state = made.train()
-    histories = random_histories(USERS)
 
     def target_score(head: Any) -> float:  # noqa: ANN401
         model = ScoringModel(made.space.vectors, head)
