@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.memory import run_measured
 from benchmarks.pfl_environment import pfl_python
-from benchmarks.rounds import DIMENSION, MIX, RANK, WARM_UP, WINDOW, Figures
+from benchmarks.rounds import DIMENSION, RANK, WARM_UP, WINDOW, Figures
 
 ROOT = Path(__file__).resolve().parent.parent
 QUIET = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1", "RAY_USAGE_STATS_ENABLED": "0"}
@@ -88,7 +88,7 @@ def sottovoce(source: str, rounds: int, nodes: int = 2) -> Figures:
         "encoder.dimensions": DIMENSION // 2,
         "encoder.word_dimensions": DIMENSION // 2,
         "head.rank": RANK,
-        "head.mix": MIX,
+        "head.mix": 0,
         "head.window": WINDOW,
         "train.rounds": WARM_UP + rounds,
     }

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from benchmarks import flower_client
 from benchmarks.population import Population
-from benchmarks.rounds import CLIP_NORM, LEARNING_RATE, MIX, NOISE_MULTIPLIER, RANK, WARM_UP, report
+from benchmarks.rounds import CLIP_NORM, LEARNING_RATE, NOISE_MULTIPLIER, RANK, WARM_UP, report
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -48,7 +48,7 @@ def simulate(folder: Path, users: int, items: int, rounds: int, workers: int) ->
     @server.main()
     def train(grid: Grid, context: Context) -> None:
         """Time every round, from asking the first client to having stepped."""
-        head: Arrays = {"met.weight": np.zeros((items, RANK), np.float32), "W.weight": np.zeros((MIX, MIX), np.float32)}
+        head: Arrays = {"met.weight": np.zeros((items, RANK), np.float32)}
         rng = np.random.default_rng(0)
         nodes = _nodes(grid, users)
         for _ in range(WARM_UP + rounds):

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.population import Population
-from benchmarks.rounds import CONTENT_WEIGHT, MIX, RANK
+from benchmarks.rounds import CONTENT_WEIGHT, RANK
 
 Batch = tuple[Tensor, ...]
 """Of some users: states without V, history and mixing (for V), targets, weights, met items."""
 
 
 class Head(nn.Module):
-    """s = α·x·F[i] + b[i] + (x' W)·z[i], with F = E + V on both sides of the score; V and W are trained.
+    """s = α·x·F[i] + b[i], with F = E + V on both sides of the score, of which V is trained.
 
     V is an embedding of the history and a linear layer over the items that share one weight, as Opacus knows them.
     """
@@ -24,13 +24,10 @@ class Head(nn.Module):
         # Plain attributes, since Opacus refuses modules with buffers.
         self.content = CONTENT_WEIGHT * vectors.T
         self.popularity = torch.tensor(population.popularity)
-        self.leading = vectors[:, :MIX].T.contiguous()
         self.met = nn.Embedding(len(vectors), RANK)
         self.ranked = nn.Linear(RANK, len(vectors), bias=False)
         self.ranked.weight = self.met.weight
-        self.W = nn.Linear(MIX, MIX, bias=False)
-        for parameter in self.parameters():
-            nn.init.zeros_(parameter)
+        nn.init.zeros_(self.met.weight)
 
     def forward(self, states: Tensor, history: Tensor, mixing: Tensor) -> Tensor:
         """Scores of all items, shape [U, P, I].
@@ -42,8 +39,7 @@ class Head(nn.Module):
         """
         corrected = states + nn.functional.pad(mixing @ self.met(history), (0, states.shape[-1] - RANK))
         prior = corrected @ self.content + self.popularity
-        learned = CONTENT_WEIGHT * self.ranked(corrected[..., :RANK])
-        return prior + learned + self.W(corrected[..., :MIX]) @ self.leading  # type: ignore[no-any-return]
+        return prior + CONTENT_WEIGHT * self.ranked(corrected[..., :RANK])  # type: ignore[no-any-return]
 
 
 class PflHead(Head):

@@ -11,7 +11,6 @@ from typing import TypedDict
 DIMENSION = 64
 WINDOW = 20
 RANK = 16
-MIX = 32
 CONTENT_WEIGHT = 4.0
 
 CLIP_NORM = 0.1

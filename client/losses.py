@@ -59,7 +59,7 @@ def loss_gradient(scores: Tensor, batch: Batch, loss: Loss) -> Tensor:
     scores[_met_within_window(batch.targets)] = -torch.inf
     targets = batch.targets.clamp(min=0).unsqueeze(2)
     if loss.name == "softmax":
-        gradient = torch.softmax(scores, dim=2)
+        gradient = torch.softmax(scores, dim=2, out=scores)
         return gradient.scatter_add_(2, targets, gradient.new_full(targets.shape, -1.0))
     negatives, share = _draw_negatives(scores, targets, batch.keys, loss)
     gradient = torch.zeros_like(scores)

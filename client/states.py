@@ -7,7 +7,7 @@ count, and an item that the user had met before is no position: recommending lea
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -53,15 +53,28 @@ class Positions:
 
     def select(self, rows: IntArray) -> Positions:
         """The positions of the users in `rows`, without padding that nobody there needs."""
+        targets = self.targets[rows]
+        padding = int((targets < 0).sum(axis=1).min(initial=targets.shape[1]))
         return Positions(
-            targets=self.targets[rows],
+            targets=targets[:, padding:],
             earlier=_trimmed(self.earlier[rows]),
             keys=self.keys[rows],
             history=_trimmed(self.history[rows]),
-            known=self.known[rows],
+            known=self.known[rows, padding:],
             recency=self.recency,
-            states=None if self.states is None else self.states[rows],
+            states=None if self.states is None else self.states[rows, padding:],
         )
+
+    def batches(self, limit: int) -> Iterator[Positions]:
+        """The same users in batches of at most `limit` positions (or one user), neighbours in length together."""
+        counts = (self.targets >= 0).sum(axis=1)
+        order = np.lexsort(((self.history >= 0).sum(axis=1), counts))
+        start = 0
+        while start < len(order):
+            padded = np.arange(1, len(order) - start + 1) * counts[order[start:]]
+            end = start + max(1, int(np.searchsorted(padded, limit, side="right")))
+            yield self.select(order[start:end])
+            start = end
 
     def mixing(self) -> FloatArray:
         """How much each item counts in each state, shape [U, P, N]: a state is the sum of its items, so weighted."""

@@ -14,11 +14,11 @@ from sottovoce.client.losses import Batch, Loss
 from sottovoce.client.states import Positions
 from sottovoce.common.scoring import FloatArray, Head, IntArray
 
-BATCH_USERS = 16
-"""Users per batch: few enough for a processor's cache."""
+BATCH_SCORES = 1_500_000
+"""Scores that are computed at a time: few enough for a processor's cache, enough to outweigh a batch's fixed cost."""
 
-PER_USER_LIMIT = 2**25
-"""With more floats than this in a batch's per-user gradients, clipping goes without forming them."""
+PER_USER_LIMIT = 2**21
+"""With more floats than this in one user's gradient, clipping goes without forming it."""
 
 
 def clipped_gradient_sum(
@@ -44,7 +44,7 @@ def clipped_gradient_sum(
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     layer = HeadLayer(head, vectors, candidates, device)
-    floats = BATCH_USERS * sum(parameter.numel() for parameter in layer.parameters())
+    floats = sum(parameter.numel() for parameter in layer.parameters())
     clipping: type[PerUserClipping | GhostClipping] = PerUserClipping if floats <= PER_USER_LIMIT else GhostClipping
     total: ClippedSum = clipping(layer, clip_norm, loss)
     column = _columns(len(vectors), candidates)
@@ -63,8 +63,7 @@ def _columns(items: int, candidates: IntArray | None) -> IntArray:
 
 def _batches(positions: Positions, layer: HeadLayer, column: IntArray) -> Iterator[Batch]:
     device = layer.popularity.device
-    for start in range(0, len(positions), BATCH_USERS):
-        part = positions.select(np.arange(start, min(start + BATCH_USERS, len(positions))))
+    for part in positions.batches(max(1, BATCH_SCORES // len(layer.popularity))):
         targets = torch.from_numpy(column[part.targets]).to(device)
         earlier = torch.from_numpy(column[part.earlier]).to(device)
         prior = layer.popularity.repeat(len(part), 1)
