@@ -59,6 +59,10 @@ def main() -> None:
     seconds = simulate(population, given.rounds)
     if pytorch_ops.distributed.global_rank == 0:
         report(given.out, seconds, len(population), pytorch_ops.distributed.world_size)
+    if torch.distributed.is_initialized():
+        # A worker that leaves while another still listens brings both down.
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
 
 
 def simulate(population: Population, rounds: int) -> list[float]:

@@ -75,7 +75,7 @@ class PerUserClipping:
         self._optimiser.clip_and_accumulate()
         # Opacus keeps per-user gradients and their clipped sum as attributes of a parameter.
         parts: dict[str, Any] = dict(self._layer.named_parameters())
-        if not all(bool(torch.isfinite(part.summed_grad).all()) for part in parts.values()):
+        if not all(math.isfinite(part.summed_grad.sum()) for part in parts.values()):
             squares = sum(part.grad_sample.flatten(1).square().sum(dim=1) for part in parts.values())
             finite = torch.isfinite(torch.as_tensor(squares))[:, None, None]
             for part in parts.values():

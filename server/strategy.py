@@ -288,17 +288,15 @@ def wait_for_nodes(grid: Grid, count: int, deadline_s: float) -> list[int]:
 
 def send_and_receive(grid: Grid, messages: Iterable[Message], deadline_s: float) -> list[Message]:
     """What `Grid.send_and_receive` does, looking often at first: a round may take a fraction of a second."""
-    end = time.monotonic() + deadline_s
+    started = time.monotonic()
     waiting = set(grid.push_messages(messages))
     replies: list[Message] = []
-    pause = 0.005
-    while waiting and time.monotonic() < end:
+    while waiting and (waited := time.monotonic() - started) < deadline_s:
         for reply in grid.pull_messages(waiting):
             replies.append(reply)
             waiting.discard(reply.metadata.reply_to_message_id)
         if waiting:
-            time.sleep(pause)
-            pause = min(1.2 * pause, 1.0)
+            time.sleep(min(max(waited / 10, 0.005), 1.0))
     return replies
 
 
