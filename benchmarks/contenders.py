@@ -41,14 +41,10 @@ class Variant:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def flower_variants(workers: Sequence[int]) -> list[Variant]:
-    """Flower and Opacus, with Ray as it comes and with Ray's limit for inline arguments raised."""
+def flower_variants(workers: Sequence[int], inline: bool) -> list[Variant]:
+    """Flower and Opacus with Ray as it comes, or with Ray's limit for inline arguments raised."""
     command = [sys.executable, "-m", "benchmarks.flower_opacus", "--workers"]
-    return [
-        Variant(f"{count} workers, {label}", [*command, str(count)], environment)
-        for count in workers
-        for label, environment in (("Ray as it comes", {}), ("arguments inline", INLINE))
-    ]
+    return [Variant(f"{count} workers", [*command, str(count)], INLINE if inline else {}) for count in workers]
 
 
 def pfl_variants(workers: Sequence[int]) -> list[Variant]:

@@ -1,12 +1,13 @@
 """Time one round of user-level private training three ways, in one run on one machine.
 
     flower_opacus   Flower's runtime with one SuperNode per user, and Opacus in each client
+    flower_inline   the same with an undocumented limit of Ray's raised, so that a head travels in the call itself
     pfl             Apple's pfl, one user per simulated client
     sottovoce       `sottovoce simulate`: Flower's runtime, the users batched on a node
 
-The same head, users and loss for all, start-up left out for all. The figure is users ÷ the median wall time of a round,
-as the server sees it. `sottovoce_10k` repeats it with 10,000 made-up users; one SuperNode for each would take hours, so
-that Flower is timed on a sample of them.
+The same head, users and loss for all, start-up left out for all, and each with its best number of workers. The figure
+is users ÷ the median wall time of a round, as the server sees it. What ends in `_10k` repeats it with 10,000 made-up
+users; one SuperNode for each would take hours, so that Flower is timed on a sample of them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,7 +31,10 @@ from benchmarks.rounds import Figures
 
 REAL = "ml-100k"
 MADE_UP = "synthetic:users=10000,items=1682,seed=0"
-CONTENDERS = ("flower_opacus", "pfl", "sottovoce", "sottovoce_10k", "flower_opacus_10k")
+CONTENDERS = (
+    *("flower_opacus", "flower_inline", "pfl", "sottovoce"),
+    *("flower_opacus_10k", "flower_inline_10k", "sottovoce_10k"),
+)
 
 
 def main() -> None:
@@ -58,25 +62,26 @@ def measure(
         real, made_up = Path(folder) / "real", Path(folder) / "made-up"
         prepare(REAL).save(real)
         prepare(MADE_UP, sample).save(made_up)
-        if "flower_opacus" in names:
-            results["flower_opacus"], tried["flower_opacus"] = fastest(flower_variants(workers), real, rounds)
-        if "pfl" in names:
-            results["pfl"], tried["pfl"] = fastest(pfl_variants(workers), real, rounds)
-        if "sottovoce" in names:
-            results["sottovoce"] = sottovoce(REAL, rounds)
-        if "flower_opacus_10k" in names:
-            variants = flower_variants(workers[-1:])
-            results["flower_opacus_10k"], tried["flower_opacus_10k"] = fastest(variants, made_up, rounds)
-        if "sottovoce_10k" in names:
-            results["sottovoce_10k"] = sottovoce(MADE_UP, rounds)
+        flower, inline = flower_variants(workers, inline=False), flower_variants(workers, inline=True)
+        contenders: dict[str, Callable[[], tuple[Figures, dict[str, float]]]] = {
+            "flower_opacus": lambda: fastest(flower, real, rounds),
+            "flower_inline": lambda: fastest(inline, real, rounds),
+            "pfl": lambda: fastest(pfl_variants(workers), real, rounds),
+            "sottovoce": lambda: (sottovoce(REAL, rounds), {}),
+            "flower_opacus_10k": lambda: fastest(flower[-1:], made_up, rounds),
+            "flower_inline_10k": lambda: fastest(inline[-1:], made_up, rounds),
+            "sottovoce_10k": lambda: (sottovoce(MADE_UP, rounds), {}),
+        }
+        for name in names:
+            results[name], tried[name] = contenders[name]()
     return results, tried
 
 
 def show(results: dict[str, Figures], tried: dict[str, dict[str, float]]) -> None:
     """Print absolutes, beside them how many times as fast sottovoce is, and below them what each variant reached."""
-    console = Console()
+    console = Console(width=100)
     table = Table(title="One round of user-level private training")
-    for column in ("", "users", "workers", "rounds", "updates/s", "MiB (PSS)", "sottovoce"):
+    for column in ("", "users", "workers", "rounds", "updates/s", "PSS, MiB", "sottovoce"):
         table.add_column(column, justify="right" if column else "left", no_wrap=True)
     for name, figures in results.items():
         own = results.get("sottovoce_10k" if name.endswith("10k") else "sottovoce")
@@ -85,7 +90,7 @@ def show(results: dict[str, Figures], tried: dict[str, dict[str, float]]) -> Non
         counts = (str(figures[key]) for key in ("users", "workers", "rounds"))
         table.add_row(name, *counts, f"{speed:,.0f}", f"{figures['peak_pss_mib']:,.0f}", ratio)
     console.print(table)
-    for name, speeds in tried.items():
+    for name, speeds in ((name, speeds) for name, speeds in tried.items() if len(speeds) > 1):
         console.print(f"{name}: " + "; ".join(f"{label}: {speed:,.0f}/s" for label, speed in speeds.items()))
 
 
