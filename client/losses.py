@@ -76,9 +76,13 @@ def _met_within_window(targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _draw_negatives(scores: Tensor, targets: Tensor, keys: NDArray[np.uint64], loss: Loss) -> tuple[Tensor, Tensor]:
-    """Columns drawn uniformly, shape [U, P, n], and the share of each: zero for the target and for met items."""
+    """Columns drawn uniformly, shape [U, P, n], and the share of each: zero for the target and for met items.
+
+    A user's last position has the first draws: P depends on who else is in the batch, since positions are padded at the
+    front, and a user's draws must not.
+    """
     size = (scores.shape[1], loss.negatives)
-    drawn = [np.random.default_rng([loss.seed, int(key)]).integers(0, scores.shape[2], size) for key in keys]
+    drawn = [np.random.default_rng([loss.seed, int(key)]).integers(0, scores.shape[2], size)[::-1] for key in keys]
     negatives = torch.from_numpy(np.stack(drawn)).to(scores.device)
     usable = (negatives != targets) & torch.isfinite(scores.gather(2, negatives))
     return negatives, usable / usable.sum(dim=2, keepdim=True).clamp(min=1)

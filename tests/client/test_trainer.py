@@ -187,6 +187,21 @@ def test_the_order_of_users_does_not_matter() -> None:
     assert_close(fast(head, shuffled, 0.1), fast(head, histories, 0.1), 1e-6)
 
 
+@pytest.mark.parametrize("ghost", [False, True])
+@pytest.mark.parametrize("loss", [Loss("softmax", 0, 0), Loss("sigmoid", 8, 3)], ids=lambda loss: loss.name)
+def test_what_a_user_contributes_does_not_depend_on_who_else_takes_part(
+    loss: Loss, ghost: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Padding, batches, sampled negatives: if one of them told of the others, the clip would bound nothing."""
+    if ghost:
+        monkeypatch.setattr(trainer, "PER_USER_LIMIT", 0)
+    head, histories = random_head(), random_histories(12, seed=4)
+    alone = [fast(head, histories.select(np.array([user])), 0.1, loss) for user in range(len(histories))]
+    together = fast(head, histories, 0.1, loss)
+    for name in together:
+        assert np.allclose(together[name], sum(each[name] for each in alone), atol=1e-6)
+
+
 def test_a_step_against_the_gradient_lowers_the_loss() -> None:
     head, histories = random_head(), random_histories(40)
 
