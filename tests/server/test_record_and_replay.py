@@ -1,8 +1,8 @@
 """Record all that a run releases, replay it, and hold the accounting event to what was done.
 
 An event says four things: how far one user can move a release (the unit in which noise is counted), how much noise is
-in it, with which probability a user takes part, and how many releases there are. Each is measured here on what left, for
-each `trust`: what a node sent under `node`, and what the server made of all answers otherwise.
+in it, with which probability a user takes part, and how many releases there are. Each is measured here on what left,
+for each `trust`: what a node sent under `node`, and what the server made of all answers otherwise.
 """
 
 from __future__ import annotations
