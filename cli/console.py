@@ -85,10 +85,11 @@ def comparison(simulation: Simulation, others: dict[str, Evaluation]) -> Table:
     """This run beside its references, in both protocols, with 95 % intervals over users."""
     privacy, data = simulation.result["privacy"], simulation.result["dataset"]
     spent = "no privacy" if privacy["epsilon"] is None else f"ε = {privacy['epsilon']:.3g} at δ = {privacy['delta']:g}"
+    trust = privacy["trust"] + (" (simulated)" if "secure_aggregation" in privacy else "")
     table = Table(
         title=f"{escape(data['name'])}: {data['users']} users, {data['items']} items,"
         f" {data['interactions']} interactions",
-        caption=f"this run: {spent}, trust {privacy['trust']}\n"
+        caption=f"this run: {spent}, trust {trust}\n"
         "mean over users, below it the 95 % interval\n"
         "sampled: against 99 items that the user never touched\n"
         "full: against the whole catalogue",

@@ -23,7 +23,10 @@ MinRating = Annotated[float, typer.Option("--min-rating", help="Lower ratings ar
 Lenient = Annotated[bool, typer.Option("--lenient", help="Skip and count broken rows instead of refusing the file.")]
 Epsilon = Annotated[str, typer.Option("--epsilon", help="Privacy budget: a number above zero, or inf for no privacy.")]
 Delta = Annotated[float, typer.Option("--delta", help="δ of the guarantee, below 1 / population.")]
-Trust = Annotated[str | None, typer.Option("--trust", help="Who adds the noise: server (default), node, or none.")]
+Trust = Annotated[
+    str | None,
+    typer.Option("--trust", help="Who adds the noise: server (default), node, aggregate (simulated) or none."),
+]
 Nodes = Annotated[int, typer.Option("--nodes", help="Number of nodes that share the users.")]
 Rounds = Annotated[int | None, typer.Option("--rounds", help="Rounds of the head; the preset's by default.")]
 Encoder = Annotated[str, typer.Option("--encoder", help="minilm, a local folder, or an id on the Hugging Face hub.")]

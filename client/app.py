@@ -58,4 +58,4 @@ def _simulated_node(run: Path, partition: int, partitions: int) -> Node:
     folder = RunFolder(run)
     name = f"node-{partition}"
     ledger = Ledger(folder.node_ledger(name))
-    return Node(name, NodeData(folder.data, partition, partitions), ledger, max_epsilon=math.inf, accepts_seeded=True)
+    return Node(name, NodeData(folder.data, partition, partitions), ledger, max_epsilon=math.inf, simulated=True)

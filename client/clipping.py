@@ -100,7 +100,7 @@ class GhostClipping:
         gradients = self._layer.gradients(list(batch.inputs), signal)
         squares = torch.stack([gradient.squared_norms() for gradient in gradients.values()]).sum(dim=0)
         finite = torch.isfinite(squares)
-        scale = torch.where(finite, (self._clip_norm / (squares.clamp(min=0).sqrt() + 1e-6)).clamp(max=1.0), 0.0)
+        scale = torch.where(finite, (self._clip_norm / (squares.sqrt() + 1e-6)).clamp(max=1.0), 0.0)
         for name, gradient in gradients.items():
             self.sums[name] += (gradient if finite.all() else gradient.only(finite)).weighted_sum(scale)
 

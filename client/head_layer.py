@@ -17,6 +17,9 @@ from torch import Tensor, nn
 
 from sottovoce.common.scoring import FloatArray, Head
 
+ROUNDING = 2.0**-18
+"""How far a squared norm may be wrong, relative to what it would be if no two terms cancelled: some roundings."""
+
 
 class HeadLayer(nn.Module):
     """Scores of the candidate items: `states · Kᵀ + prior`, with K of `Head.item_directions`.
@@ -109,13 +112,24 @@ class UserGradients:
         return whole
 
     def squared_norms(self) -> Tensor:
-        """Their squared norms, shape [U], without forming them (Goodfellow 2015; Li et al. 2022)."""
+        """Their squared norms, shape [U], without forming them (Goodfellow 2015; Li et al. 2022).
+
+        Never too small, so that they may be clipped by: where terms cancel, float32 may find less than there is, and
+        what it can be wrong by is added.
+        """
         total = _inner(_gram(self.left), _gram(self.right))
         if self.rows is not None and self.columns is not None:
             same = self.columns.unsqueeze(2) == self.columns.unsqueeze(1)
             total = total + _inner(_gram(self.rows), same)
             chosen = self.left.gather(2, self.columns.unsqueeze(1).expand(-1, self.left.shape[1], -1))
             total = total + 2 * _inner(chosen, torch.bmm(self.right, self.rows.transpose(1, 2)))
+        return total.clamp(min=0) + ROUNDING * self._largest_norms().square()
+
+    def _largest_norms(self) -> Tensor:
+        """What the norms would be if no two terms cancelled, shape [U]."""
+        total: Tensor = (self.left.norm(dim=2) * self.right.norm(dim=2)).sum(dim=1)
+        if self.rows is not None:
+            total += self.rows.norm(dim=2).sum(dim=1)
         return total
 
     def weighted_sum(self, scale: Tensor) -> Tensor:

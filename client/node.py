@@ -1,9 +1,9 @@
 """How a node answers a request for its part of a release.
 
 The guarantee: nothing leaves a node but an `Answer`, and every sum in one was written into the node's own ledger,
-within its owner's cap, before a history was looked at. Under `trust = node` the sum is noised here and kept, so that a
-retry gets the same bytes. A fault while histories are read is answered like an empty node: by noise alone, or by a zero
-sum, so that not even a failure tells of them.
+within its owner's cap, before a history was looked at. Under `trust = node` and `aggregate` the sum is noised here and
+kept, so that a retry gets the same bytes. A fault while histories are read is answered like an empty node: by noise
+alone, or by a zero sum, so that not even a failure tells of them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from sottovoce.common.errors import BudgetSpentError, LedgerError, RequestRefuse
 from sottovoce.common.messages import Answer, Arrays, Request, pack, round_candidates, sum_shapes, unpack
 from sottovoce.common.privacy.ledger import SERVER, Ledger, Release
 from sottovoce.common.privacy.noise import add_gaussian, poisson_sample, random_source
-from sottovoce.common.privacy.plan import Trust
 from sottovoce.common.scoring import Head
 
 log = logging.getLogger(__name__)
@@ -39,14 +38,16 @@ class Node:
         data: What it holds.
         ledger: Every release that its users took part in.
         max_epsilon: Its owner's cap over all releases; infinite allows runs without privacy.
-        accepts_seeded: Whether noise may be repeatable: in simulations only.
+        max_delta: The largest δ at which the cap is computed, whatever δ a server names.
+        simulated: Whether this is a simulation, where noise may be repeatable and secure aggregation is pretended.
     """
 
     name: str
     data: NodeData
     ledger: Ledger
     max_epsilon: float
-    accepts_seeded: bool = False
+    max_delta: float = 1e-5
+    simulated: bool = False
 
     def answer(self, request: Request) -> Answer:
         """This node's part of the release that `request` names, or a refusal that tells nothing about a history."""
@@ -74,8 +75,8 @@ class Node:
             raise RequestRefusedError("the request is for another encoder or projection")
         if (request.shape.items, request.shape.dimension) != self.data.space.vectors.shape:
             raise RequestRefusedError("the head does not fit the item vectors")
-        if request.plan.noise != "os" and not self.accepts_seeded:
-            raise RequestRefusedError("seeded noise protects nobody; this node takes the operating system's only")
+        if request.plan.simulated_only and not self.simulated:
+            raise RequestRefusedError(request.plan.simulated_only)
         if request.release.name not in ("popularity", "head"):
             raise RequestRefusedError("no such release")
         expected = {"b": (request.shape.items,), **request.shape.trained} if request.release.name == "head" else {}
@@ -84,12 +85,11 @@ class Node:
 
     def _released(self, request: Request) -> Arrays:
         """Charge for the release, compute it, noise it if this node is the one to do so, and keep what must be kept."""
-        plan, noised_here = request.plan, request.plan.trust is Trust.NODE
+        plan, noised_here = request.plan, request.plan.noised_on_nodes
         mechanism = plan.mechanism(request.release.name)
         release = replace(request.release, maker=self.name if noised_here else SERVER)
-        made = self.ledger.open(
-            release, mechanism.event(), request.sha256, plan.noise, cap=self.max_epsilon, delta=plan.delta
-        )
+        delta = min(plan.delta, self.max_delta)
+        made = self.ledger.open(release, mechanism.event(), request.sha256, plan.noise, self.max_epsilon, delta)
         if made is not None:
             return unpack(made)
         std = plan.node_noise_std(mechanism.name)

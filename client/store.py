@@ -43,8 +43,13 @@ class NodeData:
 
     @cached_property
     def histories(self) -> Histories:
-        """What this node's users did: never leaves it."""
-        return Histories.load(self.folder / "histories.npz").shard(self.partition, self.partitions)
+        """What this node's users did: never leaves it.
+
+        An item that the catalogue lacks is left out of its own user's history. Were it a fault, the node would answer
+        without anybody's part, and one user would have moved the sum by more than their own.
+        """
+        whole = Histories.load(self.folder / "histories.npz")
+        return whole.shard(self.partition, self.partitions).within(len(self.catalogue))
 
     @cached_property
     def _kept(self) -> dict[tuple[str, int], Positions]:

@@ -119,8 +119,9 @@ class FederationSettings(Settings):
     """Nodes and deadlines."""
 
     nodes: AtLeastOne = 4
-    minimum_nodes: AtLeastOne = 1
-    """Fewer valid answers than this abandon a round."""
+    minimum_nodes: AtLeastOne | None = None
+    """Fewer valid answers than this abandon a round: one by default, and all under `trust = aggregate`, where a node's
+    share of the noise is the smaller the more of them are sure to answer."""
     node_capacity: AtLeastOne | None = None
     """The public bound on the number of users of one node."""
     deadline_s: Positive = 300.0
@@ -161,6 +162,8 @@ class Config(Settings):
         nodes = federation["nodes"]
         if nodes > population:
             raise ConfigError("federation.nodes", nodes, f"at most one node per user, of whom there are {population}")
+        if federation["minimum_nodes"] is None:
+            federation["minimum_nodes"] = nodes if privacy["trust"] is Trust.AGGREGATE else 1
         if federation["minimum_nodes"] > nodes:
             raise ConfigError(
                 "federation.minimum_nodes", federation["minimum_nodes"], f"at most federation.nodes = {nodes}"
@@ -187,6 +190,7 @@ class Config(Settings):
             popularity_share=given(privacy.popularity_share),
             noise=privacy.noise,
             seed=self.seed,
+            minimum_nodes=given(self.federation.minimum_nodes),
             noise_multiplier=privacy.noise_multiplier,
         )
 

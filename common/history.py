@@ -85,12 +85,19 @@ class Histories:
         """The users of node `index` out of `count`: every `count`-th, so that shards differ by at most one user."""
         return self.select(np.arange(index, len(self), count))
 
+    def within(self, items: int) -> Histories:
+        """Every history less what is no position in a catalogue of `items` items."""
+        return self if (self.items < items).all() else self._kept(self.items < items)
+
     def without_last(self, count: int) -> Histories:
         """Every history less its last `count` interactions."""
         keep = np.maximum(self.lengths - count, 0)
         rank = np.arange(len(self.items)) - np.repeat(self.offsets[:-1], self.lengths)
-        kept = rank < np.repeat(keep, self.lengths)
-        offsets = np.concatenate([[0], np.cumsum(keep)]).astype(np.int64)
+        return self._kept(rank < np.repeat(keep, self.lengths))
+
+    def _kept(self, kept: NDArray[np.bool_]) -> Histories:
+        """The same users with some of their interactions, a mask of shape [N]."""
+        offsets = np.concatenate([[0], np.cumsum(kept)])[self.offsets].astype(np.int64)
         words = None if self.words is None else self.words[kept]
         return Histories(self.users, offsets, self.items[kept], words)
 

@@ -1,8 +1,8 @@
 """What crosses the wire between the server and a node, and nothing else.
 
 A request carries public numbers only: the release's name, the plan, the objective, the model. An answer carries one sum
-(exact under `trust = server`, noised under `trust = node`) and the public facts that say what it belongs to. Everything
-is JSON or plain arrays; nothing is ever unpickled.
+(exact under `trust = server`, noised under `node` and `aggregate`) and the public facts that say what it belongs to.
+Everything is JSON or plain arrays; nothing is ever unpickled.
 """
 
 from __future__ import annotations

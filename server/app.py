@@ -44,6 +44,7 @@ def run_federation(grid: Grid, folder: RunFolder) -> None:
         store=store,
         population="simulation",
         run=_run_name(folder),
+        simulated=True,
     )
     try:
         federation.train()

@@ -17,10 +17,12 @@ from sottovoce.server.checkpoint import Checkpoint
 def privacy_facts(plan: PrivacyPlan, ledger: Ledger) -> dict[str, Any]:
     """What was spent, as result file and manifest say it; ε can be computed again from `releases` and δ alone."""
     spent = ledger.epsilon(plan.delta)
+    simulated = {"secure_aggregation": "simulated"} if plan.trust is Trust.AGGREGATE else {}
     return {
         "unit": "user",
         "relation": "add-or-remove-one",
         "trust": plan.trust.value,
+        **simulated,
         "epsilon": spent if math.isfinite(spent) else None,
         "delta": plan.delta,
         "accountant": "pld",
@@ -56,7 +58,9 @@ def model_card(config: Config, plan: PrivacyPlan, facts: dict[str, Any], items: 
         f"- **Recommends** {items} items; trained beside content and popularity: {trained}.",
         f"- **Encoder** {config.encoder.name}, frozen.",
         f"- **Privacy** {spent}.",
-        f"- **Trust** `{plan.trust.value}`; noise from `{plan.noise}`"
+        f"- **Trust** `{plan.trust.value}`"
+        + (" (simulated: no secure aggregation took place)" if plan.trust is Trust.AGGREGATE else "")
+        + f"; noise from `{plan.noise}`"
         + (", repeatable: a simulation, no protection." if plan.noise == "seeded" else "."),
         f"- **Accountant** {privacy['accountant']}, over the releases in `manifest.json`.",
         f"- **Population** {plan.population} people (configured, public).",

@@ -18,7 +18,7 @@ from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
 from sottovoce.common.config import Config, given
-from sottovoce.common.errors import FederationError, UpdateRefusedError
+from sottovoce.common.errors import ConfigError, FederationError, UpdateRefusedError
 from sottovoce.common.messages import (
     Answer,
     Arrays,
@@ -51,7 +51,7 @@ class Released:
 
     Attributes:
         sums: By parameter.
-        nodes: How many nodes' answers it holds: public, and needed to know its noise under `trust = node`.
+        nodes: How many nodes' answers it holds: public, and needed to know its noise where nodes add it.
         upload_bytes: Content of the largest answer of one node; zero if nobody was asked because it was made before.
         download_bytes: Content of the request to one node; zero likewise.
     """
@@ -89,6 +89,10 @@ class Federation:
         store: Keeps the checkpoint and the record of rounds.
         population: The name under which the ledger counts.
         run: This run's unique name.
+        simulated: Whether this is a simulation, which alone may repeat noise or pretend to aggregate securely.
+
+    Raises:
+        ConfigError: the plan is for simulations, and this is none.
     """
 
     grid: Grid
@@ -99,10 +103,14 @@ class Federation:
     store: Store
     population: str
     run: str
+    simulated: bool = False
     shape: HeadShape = field(init=False)
     objective: Objective = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.plan.simulated_only and not self.simulated:
+            setting = f"trust {self.plan.trust.value}, noise {self.plan.noise}"
+            raise ConfigError("privacy", setting, f"what a deployment may follow: {self.plan.simulated_only}")
         head, limit = self.config.head, self.space.dimension
         self.shape = HeadShape(
             items=len(self.space.vectors),
@@ -222,15 +230,18 @@ class Federation:
                 upload = max(upload, wire_bytes(reply.content))
             except UpdateRefusedError as error:
                 log.warning("round %d: node %d refused: %s", request.release.round, reply.metadata.src_node_id, error)
-        minimum = self.config.federation.minimum_nodes
-        if len(answers) < minimum:
+        if len(answers) < self.plan.minimum_nodes:
             raise RoundAbandonedError(
-                f"{len(answers)} of {len(messages)} nodes gave a valid answer, {minimum} are needed"
+                f"{len(answers)} of {len(messages)} nodes gave a valid answer, {self.plan.minimum_nodes} are needed"
             )
         return sorted(answers, key=lambda answer: answer.partition), (upload, wire_bytes(record))
 
     def _sum(self, answers: list[Answer], request: Request) -> Sums:
-        """Step 4. A noised part is never re-clipped: that would destroy it."""
+        """Step 4. A noised part is never re-clipped: that would destroy it.
+
+        Under `trust = aggregate` this is where secure aggregation is pretended. A server behind a real one holds the
+        total alone: it could neither re-clip a part nor refuse one for what it contains.
+        """
         mechanism = self.plan.mechanism(request.release.name)
         exact = self.plan.trust is Trust.SERVER
         limit = given(self.config.federation.node_capacity) * mechanism.clip_norm if exact else np.inf

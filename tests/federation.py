@@ -65,7 +65,7 @@ def write_data(folder: Path, histories: Histories, items: int = ITEMS) -> Path:
 def make_node(folder: Path, data: Path, partition: int = 0, partitions: int = 1, **changes: Any) -> Node:  # noqa: ANN401
     folder.mkdir(parents=True, exist_ok=True)
     name = f"node-{partition}"
-    settings = {"max_epsilon": float("inf"), "accepts_seeded": True, **changes}
+    settings = {"max_epsilon": float("inf"), "simulated": True, **changes}
     return Node(name, NodeData(data, partition, partitions), Ledger(folder / f"{name}.sqlite"), **settings)
 
 
@@ -199,4 +199,5 @@ def make_federation(
         store=Store(run),
         population="people",
         run="run",
+        simulated=True,
     )

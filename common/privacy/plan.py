@@ -20,6 +20,9 @@ from typing import Any
 from sottovoce.common.errors import ConfigError
 from sottovoce.common.privacy.accounting import ReleaseEvent, calibrate, epsilon, require
 
+CLIP_NORMS = 1e-6, 1e6
+"""Clip norms that a private plan may have: far inside the range of float32, in which gradients are clipped."""
+
 
 class Trust(StrEnum):
     """Who is trusted with exact sums, and so who adds the noise."""
@@ -30,6 +33,8 @@ class Trust(StrEnum):
     """The server sees every node's exact clipped sum, and adds the noise once."""
     NODE = "node"
     """Every node noises its own sum; the server sees noised sums only."""
+    AGGREGATE = "aggregate"
+    """Every node adds a share of the noise; the server sees only the total, by secure aggregation (simulated here)."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,8 @@ class PrivacyPlan:
         population: The public, configured number of people; never counted from private data.
         noise: `os`, or `seeded` for a repeatable simulation.
         seed: Where seeded noise starts; unused otherwise.
+        minimum_nodes: With fewer answers a release is abandoned. Under `Trust.AGGREGATE` that many are assumed honest:
+            their shares alone add up to the accounted noise, and more answers only add to it.
         popularity: The release of the popularity histogram.
         head: The releases of the scoring head's gradient sums.
     """
@@ -75,6 +82,7 @@ class PrivacyPlan:
     population: int
     noise: str
     seed: int
+    minimum_nodes: int
     popularity: Mechanism
     head: Mechanism
 
@@ -88,13 +96,30 @@ class PrivacyPlan:
         return {kind.name: kind for kind in (self.popularity, self.head)}[name]
 
     @property
+    def noised_on_nodes(self) -> bool:
+        """Whether what leaves a node is noised: then it is kept there and given again, and is never re-clipped."""
+        return self.trust in (Trust.NODE, Trust.AGGREGATE)
+
+    @property
+    def simulated_only(self) -> str:
+        """Why nobody but a simulation may follow this plan; empty if a deployment may."""
+        if self.noise != "os":
+            return "seeded noise protects nobody; only the operating system's is taken"
+        if self.trust is Trust.AGGREGATE:
+            return "trust = aggregate needs secure aggregation, which is only simulated; use server or node"
+        return ""
+
+    @property
     def epsilon(self) -> float:
         """What the whole plan costs."""
         return epsilon([kind.event() for kind in self.mechanisms], self.delta)
 
     def node_noise_std(self, name: str) -> float:
         """Standard deviation of the noise that every node adds to its own sum."""
-        return self.mechanism(name).noise_std if self.trust is Trust.NODE else 0.0
+        if not self.noised_on_nodes:
+            return 0.0
+        share = 1 / math.sqrt(self.minimum_nodes) if self.trust is Trust.AGGREGATE else 1.0
+        return share * self.mechanism(name).noise_std
 
     def server_noise_std(self, name: str) -> float:
         """Standard deviation of the noise that the server adds to the total."""
@@ -130,6 +155,7 @@ def make_plan(
     popularity_share: float = 0.5,
     noise: str = "os",
     seed: int = 0,
+    minimum_nodes: int = 1,
     noise_multiplier: float | None = None,
 ) -> PrivacyPlan:
     """Spread a budget over one popularity release and `rounds` releases of the head.
@@ -149,6 +175,7 @@ def make_plan(
         popularity_share: In (0, 1); ignored without rounds.
         noise: `os` or `seeded`.
         seed: Where seeded noise starts.
+        minimum_nodes: How many answers a release needs.
         noise_multiplier: For the head instead of a calibrated one: then the plan may cost more than the budget, and
             the run stops before the release that would pass it.
 
@@ -166,7 +193,7 @@ def make_plan(
         head = Mechanism(
             "head", clip_norm, head_noise if noise_multiplier is None else noise_multiplier, sampling_rate, rounds
         )
-        return PrivacyPlan(trust, target_epsilon, delta, population, noise, seed, popularity, head)
+        return PrivacyPlan(trust, target_epsilon, delta, population, noise, seed, minimum_nodes, popularity, head)
 
     if trust is Trust.NONE:
         plan = plan_at(0.0)
@@ -201,10 +228,12 @@ def check_plan(plan: PrivacyPlan) -> None:
     # A user's histogram has a norm of up to one whatever a plan says, so that noise scaled to less would be too little.
     require("popularity.clip_norm", plan.popularity.clip_norm, plan.popularity.clip_norm == 1, "1")
     require("seed", plan.seed, plan.seed >= 0, "0 or more")
+    require("federation.minimum_nodes", plan.minimum_nodes, plan.minimum_nodes >= 1, "1 or more")
+    # Outside this range float32 rounds by more than the reserve that the clip keeps.
+    least, most = CLIP_NORMS if private else (0.0, math.inf)
     for kind in (plan.popularity, plan.head):
-        clip_expected = "(0, inf)" if private else "(0, inf]"
-        finite = math.isfinite(kind.clip_norm) or not private
-        require(f"{kind.name}.clip_norm", kind.clip_norm, kind.clip_norm > 0 and finite, clip_expected)
+        held = least <= kind.clip_norm <= most and kind.clip_norm > 0
+        require(f"{kind.name}.clip_norm", kind.clip_norm, held, f"[{least:g}, {most:g}]")
         kind.event()
         if private:
             require(f"{kind.name}.noise_multiplier", kind.noise_multiplier, kind.noise_multiplier > 0, "(0, inf)")

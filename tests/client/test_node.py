@@ -127,6 +127,15 @@ def test_a_node_stops_at_its_owners_cap_whatever_a_server_asks(node: Node) -> No
     assert node.ledger.epsilon(made.delta) <= made.epsilon / 2
 
 
+def test_a_server_cannot_stretch_an_owners_cap_with_a_delta_of_its_own(node: Node) -> None:
+    """At δ = 0.9 nearly everything costs nothing."""
+    made = plan(Trust.NODE, population=1, delta=0.9, rounds=50)
+    capped = dataclasses.replace(node, max_epsilon=2.0, max_delta=1e-5)
+    answers = [capped.answer(make_request(made, number=number, head=random_head())) for number in range(1, 4)]
+    assert [bool(answer.sums) for answer in answers] == [False] * 3
+    assert node.ledger.epsilon(1e-5) <= 2.0
+
+
 def test_without_privacy_only_an_owner_without_a_cap_takes_part(node: Node) -> None:
     request = make_request(plan(Trust.NONE, clip_norm=math.inf), head=random_head())
     assert dataclasses.replace(node, max_epsilon=1000.0).answer(request).refusal
@@ -135,7 +144,43 @@ def test_without_privacy_only_an_owner_without_a_cap_takes_part(node: Node) -> N
 
 def test_a_deployed_node_takes_no_seeded_noise(node: Node) -> None:
     request = make_request(plan(noise="seeded"), head=random_head())
-    assert "seeded" in dataclasses.replace(node, accepts_seeded=False).answer(request).refusal
+    assert "seeded" in dataclasses.replace(node, simulated=False).answer(request).refusal
+
+
+def test_a_deployed_node_does_not_pretend_to_aggregate_securely(node: Node) -> None:
+    request = make_request(plan(Trust.AGGREGATE, minimum_nodes=4), head=random_head())
+    refused = dataclasses.replace(node, simulated=False).answer(request)
+    assert "secure aggregation" in refused.refusal
+    assert not refused.sums
+    assert node.ledger.events() == {}
+    assert not node.answer(request).refusal
+
+
+@pytest.mark.parametrize("name", ["popularity", "head"])
+def test_under_aggregate_trust_a_node_adds_its_share_and_gives_it_again(node: Node, tmp_path: Path, name: str) -> None:
+    made = plan(Trust.AGGREGATE, minimum_nodes=4)
+    request = make_request(made, name, head=random_head())
+    noised, again = node.answer(request).sums, node.answer(request).sums
+    assert all(np.array_equal(noised[part], again[part]) for part in noised)
+    exact = exact_sums(random_histories(25), make_request(plan(), name, head=random_head()), tmp_path / "oracle")
+    residual = np.concatenate([(noised[part] - exact[part]).ravel() for part in exact])
+    assert has_std(residual, made.mechanism(name).noise_std / 2)
+    if name == "head":
+        assert not has_std(residual, made.mechanism(name).noise_std / 3)
+        assert not has_std(residual, made.mechanism(name).noise_std)
+    assert node.ledger.worst_events(made.delta) == [made.mechanism(name).event(1)]
+
+
+def test_one_users_broken_history_costs_nobody_elses_part(tmp_path: Path) -> None:
+    """Else that user would move the sum by everybody's parts, and the sensitivity would not hold."""
+    histories = random_histories(25)
+    lists = [*histories, [3, ITEMS + 5, 7]]
+    broken = Histories.from_lists([*histories.users, "broken"], lists)
+    whole = Histories.from_lists([*histories.users, "broken"], [*histories, [3, 7]])
+    for name in ("popularity", "head"):
+        request = make_request(plan(), name, head=random_head())
+        first, second = (exact_sums(each, request, tmp_path / f"{name}{i}") for i, each in enumerate((broken, whole)))
+        assert all(first[part].any() and np.allclose(first[part], second[part]) for part in first)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sottovoce.client import states, trainer
 from sottovoce.client.clipping import CLIP_RESERVE
+from sottovoce.client.head_layer import UserGradients
 from sottovoce.client.losses import Loss
 from sottovoce.client.states import positions_of
 from sottovoce.client.trainer import clipped_gradient_sum
@@ -110,14 +111,15 @@ def test_clipped_sum_agrees_with_the_oracle(
 ) -> None:
     monkeypatch.setattr(trainer, "PER_USER_LIMIT", 0 if ghost else 2**25)
     head, histories = random_head(rank=rank, mix=mix, tied=tied), random_histories(37)
-    assert_close(fast(head, histories, clip), slow(head, histories, clip))
+    # Norms that are taken without the gradient are rounded up.
+    assert_close(fast(head, histories, clip), slow(head, histories, clip), 1e-4 if ghost else 1e-5)
 
 
 @pytest.mark.parametrize("ghost", [False, True])
 def test_items_met_twice_count_twice_in_a_state(ghost: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer, "PER_USER_LIMIT", 0 if ghost else 2**25)
     again = Histories.from_lists(["a", "b"], [[1, 2, 3, 1, 2, 1, 4, 9], [5, 5, 5, 6]])
-    assert_close(fast(random_head(), again, 0.05), slow(random_head(), again, 0.05))
+    assert_close(fast(random_head(), again, 0.05), slow(random_head(), again, 0.05), 1e-4 if ghost else 1e-5)
 
 
 def test_the_oracle_can_tell_a_clip_from_none() -> None:
@@ -159,6 +161,22 @@ def test_a_user_whose_gradient_is_not_finite_adds_nothing(ghost: bool, monkeypat
     expected = clipped_gradient_sum(head, vectors, positions.select(others), 0.1, softmax_loss())
     positions.states[3, -1, 0] = np.nan
     assert_close(clipped_gradient_sum(head, vectors, positions, 0.1, softmax_loss()), expected)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e3, 1e6])
+def test_norms_that_are_taken_without_the_gradient_are_never_too_small(scale: float) -> None:
+    """Where a position's part and the part through its states all but cancel, float32 would find almost nothing."""
+    rng = np.random.default_rng(0)
+    right = torch.tensor(scale * rng.normal(size=(3, 1, 16)), dtype=torch.float32)
+    left = torch.zeros((3, 1, 40))
+    left[:, 0, 7] = 1.0
+    rest = torch.tensor([0.0, 1e-4, 1.0])[:, None, None] * right.roll(1, dims=2)
+    gradient = UserGradients(left, right, rest - right, torch.full((3, 1), 7))
+    actual = gradient.formed().double().square().sum(dim=(1, 2))
+    found = gradient.squared_norms().double()
+    assert (found >= actual * (1 - 1e-5)).all()
+    plain = UserGradients(torch.rand(3, 20, 40), torch.rand(3, 20, 16))
+    assert torch.allclose(plain.squared_norms(), plain.formed().square().sum(dim=(1, 2)), rtol=1e-3)
 
 
 def test_the_sigmoid_gradient_agrees_with_autograd_in_expectation() -> None:

@@ -42,8 +42,7 @@ BAD: list[tuple[str, object, str]] = [
     ("privacy.delta", INF, "finite"),
     ("privacy.delta", 0, "greater than 0"),
     ("privacy.delta", -1e-5, "greater than 0"),
-    ("privacy.trust", "everybody", "'none', 'server' or 'node'"),
-    ("privacy.trust", "aggregate", "'none', 'server' or 'node'"),
+    ("privacy.trust", "everybody", "'none', 'server', 'node' or 'aggregate'"),
     ("privacy.population", 0, "greater than or equal to 1"),
     ("privacy.popularity_share", 0, "greater than 0"),
     ("privacy.popularity_share", 1, "less than 1"),
@@ -167,6 +166,14 @@ def test_nodes_fit_the_population(federation: dict[str, int], message: str) -> N
     with pytest.raises(ConfigError, match=message):
         config(federation=federation).resolve(10)
     assert config(federation={"nodes": 10, "minimum_nodes": 10}).resolve(10).federation.node_capacity == 1
+
+
+def test_all_nodes_must_answer_where_each_adds_a_share_of_the_noise() -> None:
+    shared = config(privacy={"trust": "aggregate"}, federation={"nodes": 5})
+    assert shared.resolve(10).federation.minimum_nodes == shared.resolve(10).plan().minimum_nodes == 5
+    fewer = config(privacy={"trust": "aggregate"}, federation={"nodes": 5, "minimum_nodes": 3})
+    assert fewer.resolve(10).plan().minimum_nodes == 3
+    assert config(federation={"nodes": 5}).resolve(10).plan().minimum_nodes == 1
 
 
 @pytest.mark.parametrize(("delta", "population", "fits"), [(0.0099, 100, True), (0.01, 100, False), (0.5, 100, False)])

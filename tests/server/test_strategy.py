@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,12 @@ from federation import (
 from gaussian import has_std
 
 from sottovoce.client.node import Node
-from sottovoce.common.errors import BudgetSpentError, FederationError, LedgerError
+from sottovoce.common.errors import BudgetSpentError, ConfigError, FederationError, LedgerError
 from sottovoce.common.history import Histories
 from sottovoce.common.messages import Answer, Request
 from sottovoce.common.privacy.accounting import epsilon
 from sottovoce.common.privacy.plan import Trust
-from sottovoce.server.strategy import Federation, sum_within
+from sottovoce.server.strategy import Federation, RoundAbandonedError, sum_within
 
 USERS = 40
 
@@ -75,6 +76,45 @@ def test_a_round_under_node_trust_has_the_noise_of_every_node(tmp_path: Path) ->
     assert has_std(residual, std)
     assert not has_std(residual, std * 2 / 3)
     assert not has_std(residual, std * 3 / 2)
+
+
+@pytest.mark.parametrize("minimum", [2, 4])
+def test_a_round_under_aggregate_trust_has_the_accounted_noise_or_more(tmp_path: Path, minimum: int) -> None:
+    nodes = {"nodes": 4, "minimum_nodes": minimum}
+    made = federation(tmp_path, privacy={"trust": "aggregate"}, federation=nodes)
+    oracle = dataclasses.replace(made, plan=dataclasses.replace(made.plan, trust=Trust.SERVER))
+    residual = released_head(made) - exact_head(tmp_path, oracle)
+    std = made.plan.head.noise_std * math.sqrt(4 / minimum)
+    assert has_std(residual, std)
+    assert not has_std(residual, std * 2 / 3)
+    assert not has_std(residual, std * 3 / 2)
+    [event] = made.ledger.worst_events(made.plan.delta)
+    assert event.noise_multiplier == made.plan.head.noise_multiplier
+
+
+def test_with_too_few_shares_of_the_noise_nothing_is_released(tmp_path: Path) -> None:
+    def replies(nodes: list[Node]) -> list[Reply]:
+        return [honest(nodes[0]), honest(nodes[1]), lambda request, _: None]
+
+    nodes = {"nodes": 3, "deadline_s": 0.3}
+    made = federation(tmp_path, replies, privacy={"trust": "aggregate"}, federation=nodes)
+    with pytest.raises(RoundAbandonedError, match="2 of 3 nodes gave a valid answer, 3 are needed"):
+        released_head(made)
+    assert made.ledger.count("run", "head") == 1
+    for payload in payloads(made):
+        assert payload is None
+
+
+def payloads(made: Federation) -> list[bytes | None]:
+    with sqlite3.connect(made.ledger.path) as connection:
+        return [payload for (payload,) in connection.execute("SELECT payload FROM release")]
+
+
+@pytest.mark.parametrize("privacy", [{"trust": "aggregate"}, {"noise": "seeded"}])
+def test_a_deployed_server_refuses_what_is_for_simulations(tmp_path: Path, privacy: dict[str, Any]) -> None:
+    made = federation(tmp_path, privacy=privacy)
+    with pytest.raises(ConfigError, match="what a deployment may follow"):
+        dataclasses.replace(made, simulated=False)
 
 
 def test_what_the_ledger_charges_is_the_noise_that_was_measured(tmp_path: Path) -> None:

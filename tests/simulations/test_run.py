@@ -100,6 +100,18 @@ def test_node_trust_runs_and_costs_what_it_says(tmp_path: Path) -> None:
         assert Ledger(ledger).epsilon(1e-4) == pytest.approx(result["privacy"]["epsilon"])
 
 
+def test_aggregate_trust_runs_and_says_that_it_is_simulated(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    result = simulate(out, "--epsilon", "8", "--trust", "aggregate", "--rounds", "2", "--delta", "1e-4")
+    assert (result["privacy"]["trust"], result["privacy"]["secure_aggregation"]) == ("aggregate", "simulated")
+    assert 7.9 < result["privacy"]["epsilon"] <= 8.0
+    assert "simulated" in (out / "bundle" / "MODEL_CARD.md").read_text()
+    assert load_bundle(out / "bundle").manifest["privacy"]["secure_aggregation"] == "simulated"
+    assert "trust aggregate (simulated)" in sottovoce("evaluate", str(out)).stdout
+    for ledger in (out / "nodes").glob("*.sqlite"):
+        assert Ledger(ledger).epsilon(1e-4) == pytest.approx(result["privacy"]["epsilon"])
+
+
 def test_seeded_noise_repeats_and_is_named(tmp_path: Path) -> None:
     runs = [tmp_path / "a", tmp_path / "b"]
     results = [
@@ -234,7 +246,8 @@ BAD = [
     (("--nodes", "0"), "federation.nodes"),
     (("--nodes", "241"), "federation.nodes"),
     (("--trust", "none"), "privacy.trust"),
-    (("--trust", "aggregate"), "privacy.trust"),
+    (("--trust", "everybody"), "privacy.trust"),
+    (("--epsilon", "inf", "--trust", "aggregate"), "privacy.trust"),
     (("--epsilon", "inf", "--trust", "server"), "privacy.trust"),
     (("--set", "train.sampling_rate=1.5"), "train.sampling_rate"),
     (("--set", "train.sampling_rate=nan"), "train.sampling_rate"),

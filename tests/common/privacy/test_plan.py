@@ -65,6 +65,24 @@ def test_the_event_is_of_what_is_added_to_the_sum() -> None:
         assert by_node.total_noise_std(kind.name, 9) == pytest.approx(3 * by_node.node_noise_std(kind.name))
 
 
+@pytest.mark.parametrize("minimum", [1, 4, 100])
+def test_shares_of_the_noise_add_up_to_what_is_accounted_and_more_answers_add_more(minimum: int) -> None:
+    made = plan(trust=Trust.AGGREGATE, minimum_nodes=minimum)
+    assert made.mechanisms == plan(trust=Trust.SERVER).mechanisms
+    for kind in made.mechanisms:
+        accounted = kind.event().noise_multiplier * kind.clip_norm
+        assert made.server_noise_std(kind.name) == 0.0
+        assert made.node_noise_std(kind.name) == pytest.approx(accounted / math.sqrt(minimum))
+        assert made.total_noise_std(kind.name, minimum) == pytest.approx(accounted)
+        assert made.total_noise_std(kind.name, minimum + 1) > accounted
+
+
+def test_what_only_a_simulation_may_follow_is_named() -> None:
+    assert plan().simulated_only == plan(trust=Trust.NODE).simulated_only == ""
+    assert "seeded" in plan(noise="seeded").simulated_only
+    assert "secure aggregation" in plan(trust=Trust.AGGREGATE).simulated_only
+
+
 def test_epsilon_follows_from_the_events_alone() -> None:
     made = plan(sampling_rate=0.4, rounds=3)
     assert epsilon([kind.event() for kind in made.mechanisms], made.delta) == made.epsilon
@@ -103,7 +121,7 @@ def test_a_plan_crosses_the_wire_whole() -> None:
 def test_every_number_of_a_plan_is_bound_by_its_hash() -> None:
     made = plan()
     changes: list[dict[str, Any]] = [{"delta": 2e-5}, {"population": 944}, {"noise": "seeded"}, {"seed": 1}]
-    changes += [{"trust": Trust.NODE}, {"head": dataclasses.replace(made.head, clip_norm=0.2)}]
+    changes += [{"trust": Trust.NODE}, {"minimum_nodes": 2}, {"head": dataclasses.replace(made.head, clip_norm=0.2)}]
     others = [dataclasses.replace(made, **change) for change in changes]
     assert len({each.sha256 for each in (made, *others)}) == len(others) + 1
 
@@ -123,6 +141,9 @@ def test_every_number_of_a_plan_is_bound_by_its_hash() -> None:
         ({"clip_norm": 0.0}, "head.clip_norm"),
         ({"clip_norm": math.inf}, "head.clip_norm"),
         ({"clip_norm": math.nan}, "head.clip_norm"),
+        ({"clip_norm": 1e-40}, "head.clip_norm"),
+        ({"clip_norm": 1e30}, "head.clip_norm"),
+        ({"trust": Trust.AGGREGATE, "minimum_nodes": 0}, "federation.minimum_nodes"),
         ({"rounds": -1}, "train.rounds"),
         ({"sampling_rate": 0.0}, "head.sampling_rate"),
         ({"sampling_rate": 1.5}, "head.sampling_rate"),
