@@ -36,7 +36,7 @@ def sweep(
         TextColumn("left:"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, speed_estimate_period=3600) as progress:
         task = progress.add_task("cells", total=None)
 
         def watch(finished: int, total: int, last: Outcome | None) -> None:

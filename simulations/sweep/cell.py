@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -129,12 +130,18 @@ def _read(data: str) -> Dataset:
 
 def _run(cell: Cell, work: Path | None) -> Iterator[Row]:
     with TemporaryDirectory(prefix="sottovoce-", dir=work) as place, _warnings() as warnings:
+        started = time.perf_counter()
         folder = make_run(cell.config, Path(place) / "run", read=read_once)
-        finished = simulate(folder, runtime=cell.runtime)
-        yield _row(cell, "sottovoce") | _facts(finished) | measures(finished.evaluation) | {
-            "stopped": None if finished.stopped is None else str(finished.stopped),
-            "warnings": "; ".join(warnings) or None,
-        }
+        finished = simulate(folder, encode_s=time.perf_counter() - started, runtime=cell.runtime)
+        yield (
+            _row(cell, "sottovoce")
+            | _facts(finished)
+            | measures(finished.evaluation)
+            | {
+                "stopped": None if finished.stopped is None else str(finished.stopped),
+                "warnings": "; ".join(warnings) or None,
+            }
+        )
 
 
 def _references(cell: Cell, _: Path | None) -> Iterator[Row]:

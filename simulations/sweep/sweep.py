@@ -118,11 +118,19 @@ def _possible(path: Path, variant: Variant, users: int, checked: set[str]) -> Co
         config = variant.config.resolve(users)
         decisive = config.model_copy(update={"seed": 0}).model_dump_json()
         if decisive not in checked:  # calibrating a sampled plan takes a while
-            config.plan()
+            _affordable(config)
             checked.add(decisive)
     except ConfigError as error:
         raise DataError(path, f"{described(variant.point)}: {error}") from error
     return config
+
+
+def _affordable(config: Config) -> None:
+    """Refuse settings without a privacy plan, or with a given noise that would stop the run before its last round."""
+    plan = config.plan()
+    if plan.epsilon > plan.target_epsilon:
+        name, given = "privacy.noise_multiplier", config.privacy.noise_multiplier
+        raise ConfigError(name, given, f"enough noise for ε = {plan.target_epsilon:g}; this costs {plan.epsilon:.4g}")
 
 
 def _references(run: Cell, which: str) -> Iterator[Planned]:

@@ -5,10 +5,11 @@ A worker whose process dies (out of memory, a fault in native code) breaks the o
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,16 +17,21 @@ from pathlib import Path
 from sottovoce.simulations.runtime import QUIET
 from sottovoce.simulations.sweep.cell import Cell, Outcome, broken, run_cell
 
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
-def compute_in_processes(cells: Sequence[Cell], workers: int, work: Path) -> Iterator[Outcome]:
+Compute = Callable[[Cell, Path], Outcome]
+
+
+def compute_in_processes(
+    cells: Sequence[Cell], workers: int, work: Path, compute: Compute = run_cell
+) -> Iterator[Outcome]:
     """Compute cells in up to `workers` processes; outcomes come in the order in which they are ready."""
     os.environ.update(QUIET | ONE_THREAD)  # read by libraries when a worker imports them
     waiting = list(reversed(cells))
     team: list[_Worker] = []
     try:
-        team += [_Worker(work, waiting.pop()) for _ in range(min(workers, len(cells)))]
+        team += [_Worker(compute, work, waiting.pop()) for _ in range(min(workers, len(cells)))]
         while busy := [worker for worker in team if worker.cell is not None]:
             for ready in connection.wait([worker.connection for worker in busy]):
                 worker = next(each for each in busy if each.connection is ready)
@@ -42,7 +48,7 @@ def compute_on_ray(cells: Sequence[Cell], address: str) -> Iterator[Outcome]:
     import ray
 
     os.environ.update(QUIET)
-    ray.init(address=address, log_to_driver=False, logging_level="error")
+    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     try:
         task = ray.remote(num_cpus=1)(run_cell)
         pending = {task.remote(cell): cell for cell in cells}
@@ -60,13 +66,14 @@ def compute_on_ray(cells: Sequence[Cell], address: str) -> Iterator[Outcome]:
 class _Worker:
     """A process, and the cell that it computes."""
 
-    def __init__(self, work: Path, cell: Cell) -> None:
+    def __init__(self, compute: Compute, work: Path, cell: Cell) -> None:
         context = get_context("spawn")
+        self._compute = compute
         self._work = work
         self.cell: Cell | None = None
         self.connection, theirs = context.Pipe()
         # Not a daemon: encoding a catalogue starts processes of its own.
-        self._process = context.Process(target=_serve, args=(theirs, work))
+        self._process = context.Process(target=_serve, args=(theirs, compute, work))
         self._process.start()
         theirs.close()
         self._send(cell)
@@ -87,7 +94,7 @@ class _Worker:
         """A worker that computes `cell`: this one if it is alive, else another."""
         if not self._process.is_alive():
             self.stop()
-            return _Worker(self._work, cell)
+            return _Worker(self._compute, self._work, cell)
         self._send(cell)
         return self
 
@@ -105,7 +112,7 @@ class _Worker:
             return  # it died: `outcome` will find that out
 
 
-def _serve(driver: Connection, work: Path) -> None:
+def _serve(driver: Connection, compute: Compute, work: Path) -> None:
     """The life of a worker process: it ends with its driver."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_driver, daemon=True).start()
@@ -114,7 +121,7 @@ def _serve(driver: Connection, work: Path) -> None:
             cell = driver.recv()
         except EOFError:
             return
-        driver.send(run_cell(cell, work))
+        driver.send(compute(cell, work))
 
 
 def _end_with_driver() -> None:
