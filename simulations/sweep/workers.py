@@ -43,14 +43,16 @@ def compute_in_processes(
             worker.stop()
 
 
-def compute_on_ray(cells: Sequence[Cell], address: str) -> Iterator[Outcome]:
+def compute_on_ray(
+    cells: Sequence[Cell], address: str, compute: Callable[[Cell], Outcome] = run_cell
+) -> Iterator[Outcome]:
     """Compute cells as tasks of one CPU each on the Ray cluster at `address`, where this package must be installed."""
     import ray
 
     os.environ.update(QUIET)
     ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     try:
-        task = ray.remote(num_cpus=1)(run_cell)
+        task = ray.remote(num_cpus=1)(compute)
         pending = {task.remote(cell): cell for cell in cells}
         while pending:
             [ready], _ = ray.wait(list(pending), num_returns=1)

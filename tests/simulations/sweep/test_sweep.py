@@ -117,7 +117,7 @@ def test_a_cell_is_named_by_all_that_it_depends_on(tmp_path: Path) -> None:
 
 
 BAD = {
-    "[grid]\nprivacy.epsilon = [1, 1e-9]": "epsilon = 1e-09",
+    "[grid]\nprivacy.epsilon = [1, 1e-9]\nprivacy.delta = [1e-9]": "epsilon = 1e-09",
     "[grid]\nprivacy.delta = [0.1]": "privacy.delta",
     "[grid]\nfederation.nodes = [2, 61]": "federation.nodes",
     "[grid]\nprivacy.noise_multiplier = [500.0, 0.1]": "privacy.noise_multiplier = 0.1",
