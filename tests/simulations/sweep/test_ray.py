@@ -46,7 +46,7 @@ def cluster() -> Iterator[str]:
             started.wait_for_nodes()
             yield started.address
         finally:
-            started.shutdown()
+            started.shutdown()  # type: ignore[no-untyped-call]
 
 
 def test_both_nodes_compute(cluster: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from cells import BROKEN, make_cell, stand_in
 
 from sottovoce.common.errors import DataError
-from sottovoce.simulations.sweep.cell import Outcome
+from sottovoce.simulations.sweep.cell import Outcome, Row
 from sottovoce.simulations.sweep.store import SweepFolder, read_table
 
 
@@ -27,7 +27,7 @@ def test_an_outcome_comes_back_as_it_was(tmp_path: Path) -> None:
 
 def test_the_table_keeps_types_and_gaps(tmp_path: Path) -> None:
     folder = SweepFolder(tmp_path)
-    rows = [
+    rows: list[Row] = [
         {"schema": 1, "privacy.epsilon": math.inf, "head.rank": 4, "error": None, "encoder.revision": None},
         {"schema": 1, "privacy.epsilon": 1.0, "error": "broken", "encoder.revision": None},
     ]
