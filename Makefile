@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 FOLDERS := cli client common server simulations
 
-.PHONY: setup demo test quick lint bench clean
+.PHONY: setup demo test quick lint bench experiments clean
 
 setup: $(STAMP)
 
@@ -34,6 +34,12 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/simulation.py
+
+# A sweep that was interrupted goes on; finished cells are not run again.
+experiments: $(STAMP)
+	for file in experiments/*.toml; do \
+		$(BIN)/sottovoce sweep $$file --out runs/experiments/$$(basename $$file .toml) || exit $$?; \
+	done
 
 clean:
 	rm -rf $(VENV) build *.egg-info

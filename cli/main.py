@@ -15,6 +15,7 @@ from sottovoce.cli.doctor import doctor
 from sottovoce.cli.evaluate import evaluate
 from sottovoce.cli.prepare import prepare
 from sottovoce.cli.simulate import simulate
+from sottovoce.cli.sweep import sweep
 from sottovoce.common.errors import SottovoceError
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ app.add_typer(data, name="data")
 app.command()(simulate)
 app.command()(prepare)
 app.command()(evaluate)
+app.command()(sweep)
 app.command()(budget)
 app.command()(doctor)
 

@@ -8,6 +8,7 @@ trains.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,10 +31,15 @@ app = ClientApp()
 def train(message: Message, context: Context) -> Message:
     """Answer a request for this node's part of a release."""
     partition = int(context.node_config["partition-id"])
+    partitions = int(context.node_config["num-partitions"])
+    return reply(message, partition, lambda: _kept_node(run_of(context), partition, partitions))
+
+
+def reply(message: Message, partition: int, node: Callable[[], Node]) -> Message:
+    """What leaves the node at place `partition`, whatever happens while it is made or answers."""
     try:
         request = Request.from_record(message.content)
-        node = _simulated_node(run_of(context), partition, int(context.node_config["num-partitions"]))
-        answer = node.answer(request)
+        answer = node().answer(request)
     except SottovoceError as error:
         answer = _declined(partition, type(error).__name__)
     except Exception:
@@ -42,12 +48,7 @@ def train(message: Message, context: Context) -> Message:
     return Message(answer.to_record(), reply_to=message)
 
 
-def _declined(partition: int, reason: str) -> Answer:
-    return Answer(partition, request_sha256="", catalogue_sha256="", space_sha256="", refusal=reason)
-
-
-@cache
-def _simulated_node(run: Path, partition: int, partitions: int) -> Node:
+def simulated_node(run: Path, partition: int, partitions: int) -> Node:
     """A node of a simulation: it shares the run's prepared data, and has a ledger of its own in the run folder."""
     import torch
 
@@ -59,3 +60,10 @@ def _simulated_node(run: Path, partition: int, partitions: int) -> Node:
     name = f"node-{partition}"
     ledger = Ledger(folder.node_ledger(name))
     return Node(name, NodeData(folder.data, partition, partitions), ledger, max_epsilon=math.inf, simulated=True)
+
+
+_kept_node = cache(simulated_node)
+
+
+def _declined(partition: int, reason: str) -> Answer:
+    return Answer(partition, request_sha256="", catalogue_sha256="", space_sha256="", refusal=reason)

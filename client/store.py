@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -34,12 +34,12 @@ class NodeData:
     @cached_property
     def catalogue(self) -> Catalogue:
         """The public items."""
-        return Catalogue.load(self.folder / "catalogue.json")
+        return _catalogue(*_version(self.folder / "catalogue.json"))
 
     @cached_property
     def space(self) -> ItemSpace:
         """The public item vectors."""
-        return ItemSpace.load(self.folder / "items.safetensors")
+        return _space(*_version(self.folder / "items.safetensors"))
 
     @cached_property
     def histories(self) -> Histories:
@@ -73,3 +73,19 @@ class NodeData:
             return np.zeros((0, self.space.dimension), np.float32)
         encoder = find_encoder(self.space.encoder, self.space.revision)
         return self.space.project(texts, encoder.encode(texts))
+
+
+@lru_cache(maxsize=1)
+def _catalogue(file: Path, _: int) -> Catalogue:
+    return Catalogue.load(file)
+
+
+@lru_cache(maxsize=1)
+def _space(file: Path, _: int) -> ItemSpace:
+    """What is public is read once for all the nodes of one process: a simulation may have one per person."""
+    return ItemSpace.load(file)
+
+
+def _version(file: Path) -> tuple[Path, int]:
+    """A file, and when it was written: zero where it is missing, so that reading it says so."""
+    return file, file.stat().st_mtime_ns if file.exists() else 0

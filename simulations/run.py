@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,23 @@ from sottovoce.common.privacy.accounting import noise_for
 from sottovoce.common.privacy.noise import add_gaussian, random_source
 from sottovoce.common.privacy.plan import PrivacyPlan, Trust
 from sottovoce.common.runfolder import RunFolder
+from sottovoce.simulations.datasets import Dataset
 from sottovoce.simulations.evaluate import Timing, evaluate_bundle, write_result
+from sottovoce.simulations.local_grid import run_locally
 from sottovoce.simulations.prepare import Prepared, open_prepared, prepare, read_data
 from sottovoce.simulations.references import evaluate_references
 from sottovoce.simulations.runtime import MAX_WORKERS, run_on_flower
 
 Say = Callable[[str], None]
+
+
+class Runtime(StrEnum):
+    """What carries messages between the server and the nodes of a simulation."""
+
+    FLOWER = "flower"
+    """Flower's simulation runtime on Ray: the code path of a deployment, and some ten seconds of start-up."""
+    LOCAL = "local"
+    """Calls within this process: for the many short runs of an experiment."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +63,13 @@ class Simulation:
     stopped: BudgetSpentError | None
 
 
-def make_run(config: Config, out: Path, say: Say = lambda _: None, force: bool = False) -> RunFolder:
+def make_run(
+    config: Config,
+    out: Path,
+    say: Say = lambda _: None,
+    force: bool = False,
+    read: Callable[[Config], Dataset] = read_data,
+) -> RunFolder:
     """Prepare the data and lay out a run folder with resolved settings.
 
     Args:
@@ -59,6 +77,7 @@ def make_run(config: Config, out: Path, say: Say = lambda _: None, force: bool =
         out: The folder to make.
         say: Told what is going on.
         force: Whether an earlier run in `out` may be thrown away.
+        read: Reads the data set: for who has it in memory already.
 
     Raises:
         ConfigError: a setting does not fit, or `out` holds an earlier run.
@@ -70,7 +89,7 @@ def make_run(config: Config, out: Path, say: Say = lambda _: None, force: bool =
             "--out", str(out), "a new or empty folder, `--resume` to go on, or `--force` to replace a run"
         )
     say(f"reading {config.data.source}")
-    dataset = read_data(config)
+    dataset = read(config)
     config = config.resolve(len(dataset.histories))
     config.plan()
     prepared = prepare(dataset, config, say)
@@ -82,20 +101,31 @@ def make_run(config: Config, out: Path, say: Say = lambda _: None, force: bool =
     return folder
 
 
-def simulate(folder: RunFolder, say: Say = lambda _: None, encode_s: float = 0.0) -> Simulation:
+def simulate(
+    folder: RunFolder, say: Say = lambda _: None, encode_s: float = 0.0, runtime: Runtime = Runtime.FLOWER
+) -> Simulation:
     """Run, or go on with, the federation of a run folder, and evaluate what it publishes.
 
     A run that its budget stops is evaluated like any other; `stopped` says why.
+
+    Args:
+        folder: A run folder with prepared data.
+        say: Told what is going on.
+        encode_s: Seconds that preparing took, for the result.
+        runtime: What carries the messages between the same server and the same nodes.
 
     Raises:
         FederationError: no model came out.
     """
     started = time.perf_counter()
     stopped = None
-    say("starting Flower's runtime")
     nodes = folder.config.federation.nodes
     try:
-        run_on_flower(folder.path, nodes, workers=min(nodes, os.cpu_count() or 1, MAX_WORKERS))
+        if runtime is Runtime.FLOWER:
+            say("starting Flower's runtime")
+            run_on_flower(folder.path, nodes, workers=min(nodes, os.cpu_count() or 1, MAX_WORKERS))
+        else:
+            run_locally(folder.path, nodes)
     except BudgetSpentError as error:
         if not folder.bundle.exists():
             raise
