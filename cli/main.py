@@ -14,6 +14,7 @@ from sottovoce.cli.data import data
 from sottovoce.cli.doctor import doctor
 from sottovoce.cli.evaluate import evaluate
 from sottovoce.cli.prepare import prepare
+from sottovoce.cli.report import report
 from sottovoce.cli.simulate import simulate
 from sottovoce.cli.sweep import sweep
 from sottovoce.common.errors import SottovoceError
@@ -38,6 +39,7 @@ app.command()(prepare)
 app.command()(evaluate)
 app.command()(sweep)
 app.command()(budget)
+app.command()(report)
 app.command()(doctor)
 
 

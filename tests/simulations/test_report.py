@@ -1,0 +1,177 @@
+"""A page is whole and says what its tables say; what is no table of ours is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sottovoce.common.errors import DataError
+from sottovoce.common.privacy.accounting import ReleaseEvent, epsilon
+from sottovoce.common.privacy.plan import Trust, make_plan
+from sottovoce.simulations.report import audit_figure, read_results, spending, summarise, write_report
+
+DELTA = 1e-5
+METRICS = ("full.ndcg@10", "sampled.hr@10")
+
+
+def releases(budget: float) -> list[dict[str, Any]]:
+    plan = make_plan(
+        trust=Trust.SERVER, target_epsilon=budget, delta=DELTA, population=943, clip_norm=0.4, rounds=3
+    )  # fmt: skip
+    return [kind.event().public() for kind in plan.mechanisms]
+
+
+def row(model: str, budget: float | str | None, seed: int | None, value: float, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
+    known: dict[str, Any] = {
+        "schema": 1,
+        "cell": f"{model}-{budget}-{seed}",
+        "model": model,
+        "error": None,
+        "data.source": "ml-100k",
+        "privacy.epsilon": budget,
+        "privacy.trust": "server",
+        "head.rank": 16,
+        "seed": seed,
+        "dataset.name": "ml-100k",
+        "dataset.users": 943,
+        "spent.delta": DELTA,
+        "releases": json.dumps(releases(float(budget or 0))) if model == "sottovoce" and budget != "inf" else None,
+        "full.coverage@10": 0.3,
+        "full.long_tail@10": 0.1,
+        "communication.upload_bytes_per_node": 1e6,
+        "communication.download_bytes_per_node": 1e6,
+    }
+    for metric in METRICS:
+        known |= {metric: value, f"{metric}.low": value - 0.01, f"{metric}.high": value + 0.01}
+    return known | changes
+
+
+def write(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).to_parquet(folder / "results.parquet")
+    return folder
+
+
+@pytest.fixture
+def utility(tmp_path: Path) -> Path:
+    runs = [
+        row("sottovoce", str(budget), seed, 0.05 + 0.01 * budget + 0.001 * seed) for budget in (1, 8) for seed in (0, 1)
+    ]
+    runs.append(row("sottovoce", "inf", 0, 0.2))
+    return write(
+        tmp_path / "utility", [*runs, row("popularity", None, None, 0.04), row("DP popularity", "1", 0, 0.035)]
+    )
+
+
+class Outside(HTMLParser):
+    """Everything that a browser would fetch, and every tag that is left open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.fetched += [
+            f"{tag} {name}={value}" for name, value in attrs
+            if (name in ("src", "href", "xlink:href") and not (value or "").startswith("#"))
+        ]  # fmt: skip
+
+
+def test_the_page_needs_no_network_and_holds_every_figure(utility: Path, tmp_path: Path) -> None:
+    figures = write_report([utility], [], tmp_path / "page" / "report.html")
+    text = (tmp_path / "page" / "report.html").read_text(encoding="utf-8")
+    parser = Outside()
+    parser.feed(text)
+    assert parser.fetched == []
+    assert "@import" not in text
+    assert not re.search(r"url\((?!#)", text)
+    assert [figure.name for figure in figures] == [
+        "utility-ml-100k-utility", "utility-ml-100k-spread", "utility-ml-100k-traffic", "utility-ml-100k-budget",
+    ]  # fmt: skip
+    for figure in figures:
+        assert figure.command in text
+        assert (tmp_path / "page" / "figures" / f"{figure.name}.svg").stat().st_size > 1000
+        assert (tmp_path / "page" / "figures" / f"{figure.name}.png").read_bytes()[1:4] == b"PNG"
+
+
+def test_what_is_drawn_is_the_mean_over_seeds(utility: Path) -> None:
+    summary = summarise(read_results(utility), "epsilon", list(METRICS)).set_index(["series", "x"])
+    assert summary.loc[("sottovoce", 8.0), "full.ndcg@10"] == pytest.approx(0.1305)
+    assert summary.loc[("sottovoce", 8.0), "full.ndcg@10.low"] == pytest.approx(0.1205)
+    assert summary.loc[("sottovoce", 8.0), "seeds"] == 2
+    assert summary.loc[("sottovoce", math.inf), "full.ndcg@10"] == pytest.approx(0.2)
+    assert summary.loc[("DP popularity", 1.0), "full.ndcg@10"] == pytest.approx(0.035)
+
+
+def test_runs_that_differ_have_curves_of_their_own(tmp_path: Path) -> None:
+    rows = [row("sottovoce", "1", 0, 0.1, **{"privacy.trust": trust}) for trust in ("server", "node")]
+    summary = summarise(read_results(write(tmp_path / "trust", rows)), "epsilon", list(METRICS))
+    assert sorted(summary["series"]) == ["trust node", "trust server"]
+
+
+def test_presets_that_differ_between_budgets_are_one_curve(tmp_path: Path) -> None:
+    rows = [row("sottovoce", str(budget), 0, 0.1, **{"head.rank": budget}) for budget in (1, 8)]
+    summary = summarise(read_results(write(tmp_path / "utility", rows)), "epsilon", list(METRICS))
+    assert set(summary["series"]) == {"sottovoce"}
+
+
+def test_the_budget_is_spent_to_its_end_and_never_shrinks() -> None:
+    events = [ReleaseEvent(**event) for event in releases(8.0)]
+    spent = list(spending(events, DELTA))
+    assert len(spent) == 4
+    assert (np.diff(spent) > 0).all()
+    assert spent[-1] == pytest.approx(epsilon(events, DELTA))
+    assert 7.99 < spent[-1] <= 8.0
+
+
+def test_a_run_that_failed_is_told_and_not_drawn(utility: Path, tmp_path: Path) -> None:
+    broken = row("sottovoce", "1", 5, 9.0, error="it <broke>")
+    table = pd.concat([pd.read_parquet(utility / "results.parquet"), pd.DataFrame([broken])])
+    table.to_parquet(utility / "results.parquet")
+    figures = write_report([utility], [], tmp_path / "report.html")
+    assert "it &lt;broke&gt;" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert figures[0].data["full.ndcg@10"].max() < 1
+
+
+def test_people_are_counted_where_the_sizes_differ(tmp_path: Path) -> None:
+    rows = [
+        row(
+            "sottovoce",
+            "1",
+            0,
+            0.1,
+            **{"dataset.users": users, "dataset.name": f"synthetic-{users}", "data.source": f"synthetic:users={users}"},
+        )
+        for users in (1000, 10_000, 100_000)
+    ]
+    [figure] = write_report([write(tmp_path / "scaling", rows)], [], tmp_path / "report.html")
+    assert figure.data["x"].tolist() == [1000, 10_000, 100_000]
+
+
+def test_an_audit_stands_against_its_claim() -> None:
+    audit = {"claimed_epsilon": 8.0, "confidence": 0.999, "attacks": {
+        "canaries": {"epsilon_lower_bound": 2.0}, "membership": {"tpr": 0.1}}}  # fmt: skip
+    figure = audit_figure([audit])
+    assert figure.data.to_dict("records") == [{"claimed ε": 8.0, "attack": "canaries", "lower bound on ε": 2.0}]
+    assert "0.999" in figure.caption
+
+
+@pytest.mark.parametrize("what", ["missing", "broken", "version", "all failed"])
+def test_what_is_no_table_is_named(tmp_path: Path, what: str) -> None:
+    folder = tmp_path / "x"
+    folder.mkdir()
+    if what == "broken":
+        (folder / "results.parquet").write_bytes(b"no parquet")
+    elif what != "missing":
+        write(folder, [row("sottovoce", "1", 0, 0.1, **({"schema": 9} if what == "version" else {"error": "why"}))])
+    with pytest.raises(DataError, match=r"results\.parquet"):
+        write_report([folder], [], tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
