@@ -17,9 +17,9 @@ def audit(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     seed: Annotated[int, typer.Option("--seed", help="Of coins, canaries and all noise of the audit.")] = 0,
     confidence: Annotated[float, typer.Option("--confidence", help="Of each lower bound and interval.")] = 0.999,
-    canaries: Annotated[int, typer.Option("--canaries", help="Canary users of the audit in one run.")] = 500,
+    canaries: Annotated[int, typer.Option("--canaries", help="Canary users of the audit in one run.")] = 400,
     trials: Annotated[int, typer.Option("--trials", help="Repetitions without and with one canary.")] = 10_000,
-    shadows: Annotated[int, typer.Option("--shadows", help="Models of the membership attack; 0: none.")] = 32,
+    shadows: Annotated[int, typer.Option("--shadows", help="Models of the membership attack; 0: none.")] = 16,
     readers: Annotated[int, typer.Option("--readers", help="Users whose updates are read; 0: none.")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
 ) -> int:

@@ -24,7 +24,7 @@ from sottovoce.common.privacy.accounting import ReleaseEvent, epsilon, require
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-THRESHOLDS = 400
+THRESHOLDS = 100
 """How many thresholds are tried on the half of the trials on which one is chosen."""
 
 MAX_EPSILON = 50.0

@@ -32,7 +32,7 @@ Facts = dict[str, Any]
 
 SCHEMA = 1
 FALSE_POSITIVE_RATES = (0.001, 0.01)
-COORDINATES = 1024
+COORDINATES = 256
 """How much of each release the repeated audit looks at."""
 
 ONE_RUN = "Steinke, Nasr, Jagielski 2023"
@@ -56,10 +56,10 @@ class Effort:
 
     seed: int = 0
     confidence: float = 0.999
-    canaries: int = 500
-    guess_share: float = 0.2
+    canaries: int = 400
+    guess_share: float = 0.3
     trials: int = 10_000
-    shadows: int = 32
+    shadows: int = 16
     readers: int = 100
 
     def __post_init__(self) -> None:
