@@ -168,15 +168,16 @@ def read_interactions(folder: Path, data: NodeData, rows: IntArray, request: Req
 def item_scores(sums: Arrays, vectors: FloatArray) -> FloatArray:
     """How much an answer speaks for each item, shape [I].
 
-    A histogram says it outright. Of the correction V, the rows of items that a history holds are longest. Of the mix
-    W, whose gradient is a sum of state times (expected - met) item, the more an item's own direction lies against it.
+    A histogram says it outright. Of the correction V, the rows of items that a history holds are longest. The gradient
+    of the mix W is a sum of products of a state, made of items that were met, with the item that came next: it is long
+    along the items of the history, on both of its sides.
     """
     if "popularity" in sums:
         return np.asarray(sums["popularity"], np.float64)
     if "V" in sums:
         return np.asarray(np.linalg.norm(sums["V"].astype(np.float64), axis=1))
-    leading = vectors[:, : len(sums["W"])]
-    return np.asarray(-np.einsum("ij,jk,ik->i", leading, sums["W"].astype(np.float64), leading))
+    mix, leading = sums["W"].astype(np.float64), vectors[:, : len(sums["W"])]
+    return np.asarray(np.hypot(np.linalg.norm(leading @ mix, axis=1), np.linalg.norm(leading @ mix.T, axis=1)))
 
 
 def _under(request: Request, trust: Trust) -> Request:

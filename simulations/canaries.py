@@ -34,9 +34,6 @@ from sottovoce.simulations.prepare import Prepared
 
 TRIALS_AT_A_TIME = 1000
 
-SMALLEST_VARIANCE = 1e-4
-"""A noise that is weaker, in units of the claimed one, is taken for as much: rounding is no smaller."""
-
 
 @dataclass(frozen=True)
 class View:
@@ -84,14 +81,12 @@ class Evidence:
     Attributes:
         match: Inner product of each canary's contributions with what was seen beyond the other people's, shape [m].
         gram: Inner products of the canaries' contributions, shape [m, m]: its diagonal holds the squared μ.
-        square: Squared norm of all that was seen beyond the other people's.
         largest_norm: Largest L2 norm of one canary's contribution to one release, in units of the clip norm.
         residuals: What was seen less everything that was summed: the noise, if the claim is true.
     """
 
     match: FloatArray
     gram: FloatArray
-    square: float
     largest_norm: float
     residuals: FloatArray
 
@@ -102,14 +97,7 @@ class Evidence:
         are not known either, add to a canary's inner product.
         """
         centred = (self.match - self.gram.sum(axis=1) / 2) / 4
-        return np.linalg.solve(self.noise_variance * np.eye(len(self.gram)) + self.gram / 4, centred)
-
-    @property
-    def noise_variance(self) -> float:
-        """Of the noise in units of the claimed one, from what no canary can explain: the coins play no part in it."""
-        explained = float(self.match @ np.linalg.lstsq(self.gram, self.match)[0])
-        free = max(1, self.residuals.size - len(self.match))
-        return max(SMALLEST_VARIANCE, (self.square - explained) / free)
+        return np.linalg.solve(np.eye(len(self.gram)) + self.gram / 4, centred)
 
 
 def canary_histories(known: Histories, items: int, count: int, length: int, rng: np.random.Generator) -> list[IntArray]:
@@ -160,7 +148,7 @@ def weigh(run: CanaryRun) -> Evidence:
     """Compare what was seen with what each canary would have added to it."""
     count = len(run.included)
     match, gram = np.zeros(count), np.zeros((count, count))
-    square, largest, residuals = 0.0, 0.0, []
+    largest, residuals = 0.0, list[FloatArray]()
     for view in run.views:
         mechanism = run.plan.mechanism(view.request.release.name)
         here = np.flatnonzero(np.isin(run.canaries, view.rows))
@@ -170,9 +158,8 @@ def weigh(run: CanaryRun) -> Evidence:
         seen = (flat(view.sums) - mechanism.sampling_rate * background(run, view)) / mechanism.noise_std
         match[here] += own @ seen.astype(np.float32)
         gram[np.ix_(here, here)] += own @ own.T
-        square += float(seen @ seen)
         residuals.append(seen - run.included[here] @ own)
-    return Evidence(match, gram, square, largest, np.concatenate(residuals))
+    return Evidence(match, gram, largest, np.concatenate(residuals))
 
 
 def repeat_releases(

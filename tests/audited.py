@@ -35,7 +35,7 @@ class Small:
 
 def small(folder: Path, users: int = USERS, items: int = ITEMS, **sections: dict[str, Any]) -> Small:
     """Three rounds at ε = 1 with seeded noise, unless told otherwise."""
-    privacy = {"epsilon": 1.0, "noise": "seeded", "popularity_share": 0.2, "popularity_length": LENGTH}
+    privacy = {"epsilon": 1.0, "delta": 1e-5, "noise": "seeded", "popularity_share": 0.2, "popularity_length": LENGTH}
     table = {
         "privacy": privacy | sections.get("privacy", {}),
         "head": {"mix": 0} | sections.get("head", {}),

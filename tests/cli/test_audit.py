@@ -34,7 +34,7 @@ def test_json_is_all_that_is_printed_and_lies_in_the_folder(
     found = json.loads(capsys.readouterr().out)
     assert found == json.loads((folder.path / "audit.json").read_text())
     assert found["claimed_epsilon"] == run.plan.epsilon
-    assert (found["delta"], found["confidence"], found["noise"], found["seed"]) == (1e-4, 0.999, "seeded", 0)
+    assert (found["delta"], found["confidence"], found["noise"], found["seed"]) == (1e-5, 0.999, "seeded", 0)
     assert set(found["attacks"]) == {"one_run", "repeated", "repeated_gaussian", "membership", "interactions"}
     assert set(found["checks"]) == {"sensitivity", "releases", "noise"}
     assert all("epsilon_lower_bound" in attack for attack in found["attacks"].values())

@@ -63,11 +63,11 @@ def test_log_likelihoods_are_those_of_one_user_at_a_time(tmp_path: Path) -> None
 @pytest.mark.parametrize("head", [{"rank": 4, "mix": 0}, {"rank": 0, "mix": 12}], ids=str)
 def test_a_history_is_read_from_an_exact_update_and_not_from_a_noised_one(tmp_path: Path, head: dict[str, int]) -> None:
     run = small(tmp_path / "data", head=head)
-    found = interactions(tmp_path, run.prepared, run.config, run.plan, Effort(readers=30))["seen_by"]
+    found = interactions(tmp_path, run.prepared, run.config, run.plan, Effort(readers=20))["seen_by"]
     for exact in ("without_dp", "server"):
         assert found[exact]["popularity"]["precision"] == 1
-        assert found[exact]["head"]["auc"] > 0.7
-        assert found[exact]["head"]["precision"] > 2 * found[exact]["head"]["chance"]
+        assert found[exact]["head"]["auc"] > 0.6
+        assert found[exact]["head"]["precision"] > 1.5 * found[exact]["head"]["chance"]
     for reading in found["node"].values():
         assert 0.42 < reading["auc"] < 0.58
 
@@ -79,7 +79,7 @@ def test_without_a_head_only_popularity_is_read(tmp_path: Path) -> None:
 
 
 def test_without_privacy_members_are_told_and_with_it_hardly(tmp_path: Path) -> None:
-    effort = Effort(shadows=16)
+    effort = Effort(shadows=12)
     free = {"epsilon": math.inf, "trust": "none"}
     train = {"rounds": 8, "learning_rate": 5.0}
     for name, privacy in (("open", free), ("private", {"epsilon": 0.5})):
