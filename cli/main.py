@@ -9,6 +9,7 @@ from typing import Annotated
 import click
 import typer
 
+from sottovoce.cli.audit import audit
 from sottovoce.cli.budget import budget
 from sottovoce.cli.data import data
 from sottovoce.cli.doctor import doctor
@@ -38,6 +39,7 @@ app.command()(simulate)
 app.command()(prepare)
 app.command()(evaluate)
 app.command()(sweep)
+app.command()(audit)
 app.command()(budget)
 app.command()(report)
 app.command()(doctor)

@@ -117,16 +117,28 @@ class Node:
 
     def _sums(self, request: Request, release: Release) -> Sums:
         """Sample this node's users, and sum their clipped contributions."""
-        plan, objective = request.plan, request.objective
+        plan = request.plan
         mechanism = plan.mechanism(request.release.name)
         source = random_source(plan.noise, plan.seed, f"{release.stream}/{self.name}/sample")
         rows = poisson_sample(len(self.data.histories), mechanism.sampling_rate, source)
-        if mechanism.name == "popularity":
-            total = popularity_sum(self.data.histories, request.shape.items, objective.popularity_length, rows)
-            return {"popularity": total}
-        candidates = round_candidates(request.release, request.shape.items, objective.candidates)
-        block = None if len(candidates) == request.shape.items else candidates
-        head = Head(request.shape, request.arrays["b"], {part: request.arrays[part] for part in request.shape.trained})
-        positions = self.data.positions(objective, block).select(rows)
-        loss = Loss(objective.loss, objective.negatives, seed=plan.seed + request.release.round)
-        return clipped_gradient_sum(head, self.data.space.vectors, positions, mechanism.clip_norm, loss, block)
+        return exact_sums(self.data, request, rows)
+
+
+def exact_sums(data: NodeData, request: Request, rows: NDArray[np.int64]) -> Sums:
+    """The clipped sums over the users in `rows` that `request` asks for, without noise: never to be sent as they are.
+
+    Args:
+        data: Holds the users.
+        request: Names the release and the model.
+        rows: Places of users in `data.histories`.
+    """
+    objective = request.objective
+    if request.release.name == "popularity":
+        return {"popularity": popularity_sum(data.histories, request.shape.items, objective.popularity_length, rows)}
+    clip_norm = request.plan.mechanism(request.release.name).clip_norm
+    candidates = round_candidates(request.release, request.shape.items, objective.candidates)
+    block = None if len(candidates) == request.shape.items else candidates
+    head = Head(request.shape, request.arrays["b"], {part: request.arrays[part] for part in request.shape.trained})
+    positions = data.positions(objective, block).select(rows)
+    loss = Loss(objective.loss, objective.negatives, seed=request.plan.seed + request.release.round)
+    return clipped_gradient_sum(head, data.space.vectors, positions, clip_norm, loss, block)
