@@ -13,7 +13,7 @@ from sottovoce.common.errors import ConfigError
 if TYPE_CHECKING:
     from sottovoce.common.config import Config
 
-Data = Annotated[str, typer.Option("--data", help="A name (ml-100k, synthetic:users=1000) or a path to data.")]
+Data = Annotated[str, typer.Option("--data", help="A name (ml-100k, msweb, synthetic:users=1000) or a path to data.")]
 Items = Annotated[Path | None, typer.Option("--items", help="The file of items, if the data is one file.")]
 Columns = Annotated[
     list[str] | None, typer.Option("--column", help="Names a column: user=…, item=…, time=…, rating=…, words=…")

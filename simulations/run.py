@@ -71,7 +71,7 @@ def make_run(config: Config, out: Path, say: Say = lambda _: None, force: bool =
         )
     say(f"reading {config.data.source}")
     dataset = read_data(config)
-    config = config.resolve(len(dataset.histories))
+    config = config.resolve(len(dataset.histories), dataset.name)
     config.plan()
     prepared = prepare(dataset, config, say)
     data = config.data.model_copy(update={"prepared": str(prepared.folder)})
