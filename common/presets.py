@@ -69,8 +69,8 @@ ML_100K: dict[float, Preset] = {
     float("inf"): _exact(rank=128, rounds=32, learning_rate=0.005, weight_decay=3e-4),
 }
 MSWEB: dict[float, Preset] = {
-    0.0: _private(16, 15, 30.0, 0.3, 1.0, popularity_length=3, clip_norm=0.3),
-    float("inf"): _exact(rank=16, rounds=32, learning_rate=0.02, weight_decay=0.0, popularity_length=3),
+    0.0: _private(16, 25, 45.0, 0.15, 1.15, popularity_length=3, clip_norm=0.3),
+    float("inf"): _exact(rank=16, rounds=32, learning_rate=0.02, weight_decay=3e-4, popularity_length=3),
 }
 PRESETS = {"ml-100k": ML_100K, "msweb": MSWEB}
 """By data set, and by the smallest ε that a preset is meant for."""

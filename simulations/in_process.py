@@ -15,6 +15,7 @@ from sottovoce.client.losses import Loss
 from sottovoce.client.states import Positions, popularity_sum, positions_of
 from sottovoce.client.trainer import clipped_gradient_sum
 from sottovoce.common.history import Histories
+from sottovoce.common.messages import Arrays
 from sottovoce.common.popularity import log_popularity
 from sottovoce.common.privacy.noise import add_gaussian, poisson_sample, random_source
 from sottovoce.common.privacy.plan import PrivacyPlan
@@ -53,7 +54,7 @@ class InProcess:
 
     def train(self, head: Head) -> ScoringModel:
         """`head` after every round of the plan."""
-        positions, parameters, moments = positions_of(self.known, self.window), head.parameters, {}
+        positions, parameters, moments = positions_of(self.known, self.window), head.parameters, Arrays()
         for number in range(1, self.plan.head.count + 1):
             sums = self._gradient_sum(Head(self.shape, head.b, parameters), positions, number)
             cohort = self.plan.expected_cohort("head")

@@ -105,8 +105,9 @@ PUBLIC = {
         terms=(
             "MovieLens 100K, by GroupLens at the University of Minnesota"
             " (https://grouplens.org/datasets/movielens/100k/).",
-            "Terms: for research; not to be passed on or used commercially without GroupLens' permission; no endorsement may",
-            "be implied; publications cite F. M. Harper and J. A. Konstan (2015), The MovieLens Datasets, ACM TiiS 5(4).",
+            "Terms: for research; not to be passed on or used commercially without GroupLens' permission; no"
+            " endorsement may be implied; publications cite F. M. Harper and J. A. Konstan (2015), The MovieLens"
+            " Datasets, ACM TiiS 5(4).",
         ),
         url=_MOVIELENS_URL,
         origins=(
@@ -136,7 +137,7 @@ PUBLIC = {
         terms=(
             "Anonymous Microsoft Web Data, by J. S. Breese, D. Heckerman and C. M. Kadie (1998), at the UCI Machine"
             " Learning Repository (https://archive.ics.uci.edu/dataset/4).",
-            "Terms: CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/): free to use and pass on with attribution.",
+            "Terms: CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/): its makers are to be named.",
         ),
         url=_MSWEB_URL,
         origins=(

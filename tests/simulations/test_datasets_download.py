@@ -17,7 +17,7 @@ from sottovoce.common.cache import cache_folder
 from sottovoce.common.errors import ConfigError, DataError
 from sottovoce.simulations.datasets import download, fetch, load_dataset, msweb, origins
 from sottovoce.simulations.datasets.download import PUBLIC, PublicSet
-from sottovoce.simulations.datasets.origins import Archive, CountedFile
+from sottovoce.simulations.datasets.origins import Archive
 
 FILES = {
     "u.data": b"1\t1\t5\t1\n1\t2\t5\t2\n1\t3\t5\t3\n",

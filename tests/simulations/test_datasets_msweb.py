@@ -71,7 +71,7 @@ def test_a_log_without_visits_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_options_that_would_be_ignored_are_refused() -> None:
-    with pytest.raises(ConfigError, match="columns of anonymous-msweb.data are known"):
+    with pytest.raises(ConfigError, match=r"columns of anonymous-msweb\.data are known"):
         load_dataset(str(VISITS), ReadOptions(columns={"user": "C"}))
 
 
