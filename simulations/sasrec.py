@@ -108,7 +108,7 @@ def _train(model: SasRec, pieces: list[IntArray], items: int, settings: SasRecSe
             there = targets < items
             scores = model.scores(model(table[:, :-1])[there])
             optimiser.zero_grad()
-            nn.functional.cross_entropy(scores, targets[there]).backward()
+            nn.functional.cross_entropy(scores, targets[there]).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
     return model.eval()
 

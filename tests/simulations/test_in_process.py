@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,7 +61,10 @@ def test_the_noise_is_that_of_all_who_add_it(trust: str, nodes: int, factor: flo
 
 
 def test_a_cohort_is_drawn_where_the_plan_samples() -> None:
-    table = {"privacy": {"epsilon": float("inf"), "noise": "seeded"}, "train": {"rounds": 1, "sampling_rate": 0.5}}
+    table: dict[str, Any] = {
+        "privacy": {"epsilon": float("inf"), "noise": "seeded"},
+        "train": {"rounds": 1, "sampling_rate": 0.5},
+    }
     config = make_config(**table).resolve(len(KNOWN))
     plan = config.plan()
     start = Head.untrained(in_process(config, plan).shape)
