@@ -130,11 +130,8 @@ def test_the_slow_references_stand_in_one_table(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(module, "sasrec", lambda known, items: constant(np.zeros(items)))
     held_out = hold_out(clusters(30), ITEMS)
-    table: dict[str, dict[str, Any]] = {
-        "privacy": {"epsilon": 4.0, "delta": 1e-3},
-        "train": {"rounds": 2},
-        "federation": {"nodes": 1},
-    }
+    privacy: dict[str, Any] = {"epsilon": 4.0, "delta": 1e-3}
+    table = {"privacy": privacy, "train": {"rounds": 2}, "federation": {"nodes": 1}}
     names = evaluate_slow_references(held_out, space().vectors, make_config(**table).resolve(30))
     assert list(names) == ["iALS", "SASRec", "DP-FedSGD from zero", "local DP"]
     privacy["epsilon"] = math.inf
