@@ -16,7 +16,7 @@ def main() -> None:
 
 
 @data.command()
-def fetch(name: Annotated[str, typer.Argument(help="ml-100k")]) -> int:
+def fetch(name: Annotated[str, typer.Argument(help="ml-100k or msweb")]) -> int:
     """Fetch a public data set into the user's cache, check it, and show its terms."""
     from sottovoce.simulations.datasets import fetch as fetch_data
 

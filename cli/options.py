@@ -13,7 +13,7 @@ from sottovoce.common.errors import ConfigError
 if TYPE_CHECKING:
     from sottovoce.common.config import Config
 
-Data = Annotated[str, typer.Option("--data", help="A name (ml-100k, synthetic:users=1000) or a path to data.")]
+Data = Annotated[str, typer.Option("--data", help="A name (ml-100k, msweb, synthetic:users=1000) or a path to data.")]
 Items = Annotated[Path | None, typer.Option("--items", help="The file of items, if the data is one file.")]
 Columns = Annotated[
     list[str] | None, typer.Option("--column", help="Names a column: user=…, item=…, time=…, rating=…, words=…")
@@ -37,6 +37,9 @@ Loss = Annotated[str, typer.Option("--loss", help="softmax or sigmoid.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of splits and initial values (not of the noise).")]
 Seeded = Annotated[bool, typer.Option("--seeded-noise", help="Repeatable noise: for experiments, protects nobody.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Any other setting, as section.key=value.")]
+References = Annotated[
+    str, typer.Option("--references", help="What stands beside the run: quick, all (takes minutes more), or none.")
+]
 Out = Annotated[Path, typer.Option("--out", help="The run folder.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier run in the folder.")]
 
@@ -82,6 +85,16 @@ def settings(given: dict[str, Any]) -> Config:
     if given["head"] is not None:
         table["head"] |= dict(zip(("rank", "mix"), _parts(given["head"]), strict=True))
     return parse(override(table, given["settings"] or []))
+
+
+def check_references(references: str) -> None:
+    """Refuse what names no set of references.
+
+    Raises:
+        ConfigError: it is not `quick`, `all` or `none`.
+    """
+    if references not in ("quick", "all", "none"):
+        raise ConfigError("--references", references, "quick, all or none")
 
 
 def number(name: str, text: str) -> float:

@@ -38,10 +38,12 @@ def simulate(
     force: options.Force = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print result.json and nothing else.")] = False,
+    references: options.References = "quick",
     user: Annotated[int, typer.Option("--user", help="Whose list is shown: the row of a user.")] = 0,
 ) -> int:
     """Train a recommender over simulated nodes under differential privacy, and say what it is worth."""
     given = dict(locals())
+    options.check_references(references)
     from sottovoce.cli.console import comparison, log_to, one_persons_list, run_progress
     from sottovoce.common.runfolder import RunFolder
     from sottovoce.simulations import run
@@ -57,7 +59,10 @@ def simulate(
             folder = run.make_run(options.settings(given), out, progress.say, force)
         with log_to(folder.log):
             finished = run.simulate(folder, progress.say, time.perf_counter() - started)
-        others = {} if as_json else run.references(finished)
+        others = {}
+        if not as_json and references != "none":
+            progress.say("references")
+            others = run.references(finished, slow=references == "all")
     if as_json:
         print(json.dumps(finished.result, indent=2, allow_nan=False))
     else:

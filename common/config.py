@@ -16,7 +16,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sottovoce.common.errors import ConfigError, DataError
-from sottovoce.common.presets import preset_for
+from sottovoce.common.presets import DEFAULT, PRESETS, preset_for
 from sottovoce.common.privacy.plan import PrivacyPlan, Trust, make_plan
 
 T = TypeVar("T")
@@ -70,8 +70,9 @@ class PrivacySettings(Settings):
     trust: Trust | None = None
     population: AtLeastOne | None = None
     popularity_share: Share | None = None
-    popularity_length: AtLeastOne = 20
-    """k: no entry of the popularity release exceeds 1/√k, so that a few one-item users cannot lift an item."""
+    popularity_length: AtLeastOne | None = None
+    """k, a public typical length of a history: no entry of the popularity release exceeds 1/√k, so that a few one-item
+    users cannot lift an item."""
     noise: Literal["os", "seeded"] = "os"
     noise_multiplier: Positive | None = None
     """A given noise for the head, instead of one that is calibrated to the budget."""
@@ -131,12 +132,21 @@ class Config(Settings):
     """All settings of one run."""
 
     seed: Count = 0
+    preset: str | None = None
+    """Whose presets fill in what is not given: the data set's own if it has any, else those of MovieLens-100K."""
     data: DataSettings = DataSettings()
     encoder: EncoderSettings = EncoderSettings()
     privacy: PrivacySettings = PrivacySettings()
     head: HeadSettings = HeadSettings()
     train: TrainSettings = TrainSettings()
     federation: FederationSettings = FederationSettings()
+
+    @field_validator("preset")
+    @classmethod
+    def _known_preset(cls, value: str | None) -> str | None:
+        if value is not None and value not in PRESETS:
+            raise ValueError(f"must be one of {', '.join(PRESETS)}")
+        return value
 
     @model_validator(mode="after")
     def _trust_fits(self) -> Config:
@@ -145,14 +155,15 @@ class Config(Settings):
             raise ValueError("privacy.trust must be `none` exactly when privacy.epsilon is inf")
         return self
 
-    def resolve(self, population: int) -> Config:
-        """Fill in what was not given: from the preset of the budget, and from the public `population`.
+    def resolve(self, population: int, dataset: str = "") -> Config:
+        """Fill in what was not given: from the preset of data set and budget, and from the public `population`.
 
         Raises:
             ConfigError: a value does not fit the population.
         """
         table = self.model_dump()
-        for section, defaults in preset_for(self.privacy.epsilon).items():
+        table["preset"] = self.preset or (dataset if dataset in PRESETS else DEFAULT)
+        for section, defaults in preset_for(self.privacy.epsilon, table["preset"]).items():
             for key, value in defaults.items():
                 if table[section][key] is None:
                     table[section][key] = value

@@ -52,7 +52,9 @@ class HeldOut:
 def hold_out(histories: Histories, items: int, which: str = "test") -> HeldOut:
     """Split off the last (`test`) or second last (`validation`) interaction of every user.
 
-    The last interaction is never part of `known`; what comes after the target is not either.
+    The last interaction is never part of `known`; what comes after the target is not either. Where nobody noted times,
+    a data set comes shuffled by a fixed seed and the ids of a user and an item alone (`simulations.datasets.assemble`):
+    then the held-out items are two of a user's own, drawn at random whoever else is there.
 
     Raises:
         ConfigError: a history is too short, or `which` is neither.

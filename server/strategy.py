@@ -126,7 +126,7 @@ class Federation:
             window=given(head.window),
             negatives=head.negatives,
             candidates=head.candidates,
-            popularity_length=self.config.privacy.popularity_length,
+            popularity_length=given(self.config.privacy.popularity_length),
         )
 
     def train(self) -> Checkpoint:

@@ -130,7 +130,7 @@ def run_with_canaries(
         rng: Tosses the coins, and lays out the histories.
     """
     known, people = prepared.held_out.known, len(prepared.held_out.known)
-    length = max(2, config.privacy.popularity_length)
+    length = max(2, given(config.privacy.popularity_length))
     made_up = canary_histories(known, len(prepared.catalogue), canaries, length, rng)
     included = rng.random(canaries) < 0.5
     everybody = with_more(known, made_up)

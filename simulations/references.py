@@ -1,21 +1,33 @@
 """Honest references: what simpler or less private recommenders reach on the same split.
 
-Popularity counts exactly; DP popularity spends the whole budget on one release of it; item-kNN and EASE, by LensKit
-(Ekstrand 2020), are central and not private.
+Popularity counts exactly; DP popularity spends the whole budget on one release of it; item-kNN, EASE and iALS, by
+LensKit (Ekstrand 2020), and SASRec are central and not private. DP-FedSGD from zero has the budget and none of the
+priors; local DP trusts nobody with more than one person's noised sum. The first four take a moment, the others minutes.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from lenskit.als import ImplicitMFScorer
 from lenskit.data import ItemList, RecQuery, from_interactions_df
 from lenskit.knn import EASEScorer, ItemKNNScorer
+from lenskit.training import TrainingOptions
 from numpy.typing import NDArray
 
+from sottovoce.common.config import Config, given
 from sottovoce.common.evaluation import Evaluation, HeldOut, Scorer, evaluate
 from sottovoce.common.history import Histories, IntArray
+from sottovoce.common.privacy.accounting import noise_for
+from sottovoce.common.privacy.plan import PrivacyPlan, Trust
+from sottovoce.common.scoring import Head, HeadShape, ScoringModel
+from sottovoce.common.vectors import unit_rows
+from sottovoce.server.optimiser import Optimiser
+from sottovoce.simulations.in_process import InProcess
 
 FloatArray = NDArray[np.float32]
 
@@ -23,13 +35,33 @@ FloatArray = NDArray[np.float32]
 def evaluate_references(
     held_out: HeldOut, items: int, dp_popularity: Callable[[Histories], FloatArray] | None = None
 ) -> dict[str, Evaluation]:
-    """Evaluate every reference, by name; `dp_popularity` makes the released counts, if the run has a budget."""
+    """Evaluate the quick references, by name; `dp_popularity` makes the released counts, if the run has a budget."""
     known = held_out.known
     scorers: dict[str, Scorer] = {"popularity": constant(np.bincount(known.items, minlength=items))}
     if dp_popularity is not None:
         scorers["DP popularity"] = constant(dp_popularity(known))
     scorers["item-kNN"] = item_knn(known, items)
     scorers["EASE"] = ease(known, items)
+    return {name: evaluate(scorer, held_out, items) for name, scorer in scorers.items()}
+
+
+def evaluate_slow_references(held_out: HeldOut, vectors: FloatArray, config: Config) -> dict[str, Evaluation]:
+    """Evaluate the references that take minutes, by name.
+
+    Args:
+        held_out: The split.
+        vectors: Item vectors, shape [I, d], for those that may use public texts.
+        config: Resolved settings of the run beside which they stand: the budget is its own.
+    """
+    from sottovoce.simulations.sasrec import sasrec
+
+    known, items = held_out.known, len(vectors)
+    scorers: dict[str, Scorer] = {"iALS": ials(known, items), "SASRec": sasrec(known, items)}
+    scorers["FedSGD from zero" if math.isinf(config.privacy.epsilon) else "DP-FedSGD from zero"] = of_model(
+        from_zero(known, items, config.plan()), known
+    )
+    if math.isfinite(config.privacy.epsilon):
+        scorers["local DP"] = of_model(local_dp(known, vectors, config), known)
     return {name: evaluate(scorer, held_out, items) for name, scorer in scorers.items()}
 
 
@@ -48,10 +80,99 @@ def ease(known: Histories, items: int, regularization: float = 500.0) -> Scorer:
     return _lenskit(EASEScorer(regularization=regularization), known, items)
 
 
-def _lenskit(component: EASEScorer | ItemKNNScorer, known: Histories, items: int) -> Scorer:
+def ials(known: Histories, items: int, size: int = 32, weight: float = 5.0, seed: int = 0) -> Scorer:
+    """Matrix factorisation of implicit feedback by alternating least squares (Hu, Koren, Volinsky 2008)."""
+    component = ImplicitMFScorer(
+        embedding_size=size, epochs=15, regularization=0.1, weight=weight, user_embeddings="prefer"
+    )
+    return _lenskit(component, known, items, seed)
+
+
+@dataclass(frozen=True)
+class FromZero:
+    """Settings of DP-FedSGD without priors.
+
+    Attributes:
+        size: Length of an item's vector.
+        spread: Norm of an item's vector before training.
+        weight: What a product of a state and an item's vector is multiplied by.
+        rounds: Releases of the gradient sum.
+        clip_norm: Bound on one user's gradient.
+        learning_rate: Of plain steps.
+        window: A user's loss is the mean over this many last interactions.
+    """
+
+    size: int = 16
+    spread: float = 0.5
+    weight: float = 4.0
+    rounds: int = 10
+    clip_norm: float = 0.4
+    learning_rate: float = 30.0
+    window: int = 100
+
+
+def from_zero(known: Histories, items: int, plan: PrivacyPlan, settings: FromZero | None = None) -> ScoringModel:
+    """DP-FedSGD that knows no text and no popularity: item vectors start at random, and rounds have the whole budget.
+
+    The model, the loss, the clipping and the noise are Sottovoce's own, so that what the priors are worth is all that
+    lies between the two.
+
+    Args:
+        known: Every user's history.
+        items: Catalogue size I.
+        plan: Gives budget, trust, sampling and randomness.
+        settings: Those of its own.
+    """
+    settings = settings or FromZero()
+    private = plan.trust is not Trust.NONE
+    rate = plan.head.sampling_rate
+    noise = noise_for("head", plan.target_epsilon, plan.delta, rate, settings.rounds) if private else 0.0
+    head = replace(plan.head, clip_norm=settings.clip_norm, noise_multiplier=noise, count=settings.rounds)
+    whole = replace(plan, popularity=replace(plan.popularity, count=0), head=head)
+    start = np.random.default_rng(plan.seed).standard_normal((items, settings.size), dtype=np.float32)
+    shape = HeadShape(items, settings.size, settings.size, 0, settings.weight)
+    optimiser = Optimiser("sgd", settings.learning_rate)
+    federation = InProcess(whole, 1, known, settings.spread * unit_rows(start), shape, optimiser, settings.window)
+    return federation.train(Head.untrained(shape))
+
+
+def local_dp(known: Histories, vectors: FloatArray, config: Config) -> ScoringModel:
+    """The run's own model under `trust = node` with one user per node: everybody noises their own sum alone.
+
+    The noise of n people adds up to √n times that of a trusted server. The step is as much smaller, so that noise moves
+    the model no further than it does there.
+
+    Args:
+        known: Every user's history.
+        vectors: Item vectors, shape [I, d].
+        config: Resolved settings of a private run.
+    """
+    head, train, people = config.head, config.train, len(known)
+    plan = replace(config.plan(), trust=Trust.NODE)
+    rank, mix = (min(given(size), vectors.shape[1]) for size in (head.rank, head.mix))
+    shape = HeadShape(len(vectors), vectors.shape[1], rank, mix, given(head.content_weight))
+    optimiser = Optimiser(
+        given(train.optimiser),
+        given(train.learning_rate) / math.sqrt(people),
+        given(train.weight_decay),
+        given(train.averaging),
+    )
+    federation = InProcess(plan, people, known, vectors, shape, optimiser, given(head.window))
+    b = federation.popularity(given(config.privacy.popularity_length), given(head.popularity_weight))
+    return federation.train(Head.untrained(shape, b))
+
+
+def of_model(model: ScoringModel, known: Histories) -> Scorer:
+    """Scores with each user's state after everything that is known of them."""
+    return lambda rows: model.scores(np.stack([model.state(known[user]) for user in rows]))
+
+
+def _lenskit(
+    component: EASEScorer | ItemKNNScorer | ImplicitMFScorer, known: Histories, items: int, seed: int = 0
+) -> Scorer:
     """Train a LensKit scorer on `known`, and score the whole catalogue with it; what it cannot score comes last."""
     table = pd.DataFrame({"user_id": np.repeat(np.arange(len(known)), known.lengths), "item_id": known.items})
-    component.train(from_interactions_df(table))
+    component.train(from_interactions_df(table), TrainingOptions(rng=seed))
     catalogue = ItemList(item_ids=np.arange(items))
 
     def scorer(rows: IntArray) -> FloatArray:

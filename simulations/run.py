@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sottovoce.common.bundle import Bundle, load_bundle
-from sottovoce.common.config import Config
+from sottovoce.common.config import Config, given
 from sottovoce.common.errors import BudgetSpentError, ConfigError
 from sottovoce.common.evaluation import Evaluation
 from sottovoce.common.history import Histories
@@ -27,7 +27,7 @@ from sottovoce.simulations.datasets import Dataset
 from sottovoce.simulations.evaluate import Timing, evaluate_bundle, write_result
 from sottovoce.simulations.local_grid import run_locally
 from sottovoce.simulations.prepare import Prepared, open_prepared, prepare, read_data
-from sottovoce.simulations.references import evaluate_references
+from sottovoce.simulations.references import evaluate_references, evaluate_slow_references
 from sottovoce.simulations.runtime import MAX_WORKERS, run_on_flower
 
 Say = Callable[[str], None]
@@ -90,7 +90,7 @@ def make_run(
         )
     say(f"reading {config.data.source}")
     dataset = read(config)
-    config = config.resolve(len(dataset.histories))
+    config = config.resolve(len(dataset.histories), dataset.name)
     config.plan()
     prepared = prepare(dataset, config, say)
     data = config.data.model_copy(update={"prepared": str(prepared.folder)})
@@ -143,16 +143,17 @@ def evaluate_run(folder: RunFolder, timing: Timing, stopped: BudgetSpentError | 
     return Simulation(folder, prepared, bundle, evaluation, result, stopped)
 
 
-def references(simulation: Simulation) -> dict[str, Evaluation]:
-    """The references on the same split, DP popularity at the run's own budget."""
+def references(simulation: Simulation, slow: bool = False) -> dict[str, Evaluation]:
+    """The references on the same split, those with a budget at the run's own; with `slow`, those that take minutes."""
     config, prepared = simulation.folder.config, simulation.prepared
     plan = config.plan()
     private = plan.trust is not Trust.NONE
 
     def dp_popularity(known: Histories) -> NDArray[np.float32]:
-        return dp_popularity_counts(known, len(prepared.catalogue), plan, config.privacy.popularity_length)
+        return dp_popularity_counts(known, len(prepared.catalogue), plan, given(config.privacy.popularity_length))
 
-    return evaluate_references(prepared.held_out, len(prepared.catalogue), dp_popularity if private else None)
+    quick = evaluate_references(prepared.held_out, len(prepared.catalogue), dp_popularity if private else None)
+    return quick | (evaluate_slow_references(prepared.held_out, prepared.space.vectors, config) if slow else {})
 
 
 def dp_popularity_counts(known: Histories, items: int, plan: PrivacyPlan, typical_length: int) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Data sets for simulations: MovieLens, RecBole's atomic files, CSV and Parquet, and one made up.
+"""Data sets for simulations: MovieLens, UCI's msweb, RecBole's atomic files, CSV and Parquet, and one made up.
 
 `load_dataset` tells the format by looking, checks every row, and says in `Dataset.notes` whatever it left out.
 """

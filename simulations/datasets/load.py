@@ -10,6 +10,8 @@ from sottovoce.simulations.datasets.assemble import assemble
 from sottovoce.simulations.datasets.contract import DEFAULTS, Dataset, ReadOptions
 from sottovoce.simulations.datasets.download import NAMES, cached, fetch
 from sottovoce.simulations.datasets.movielens import read_csv, read_dat, read_u_data
+from sottovoce.simulations.datasets.msweb import FILE as MSWEB
+from sottovoce.simulations.datasets.msweb import read_visits
 from sottovoce.simulations.datasets.plain import read_pair
 from sottovoce.simulations.datasets.recbole import find_stem, read_atomic
 from sottovoce.simulations.datasets.source import Source
@@ -24,7 +26,9 @@ _TABLES = (".csv", ".tsv", ".parquet")
 
 
 def load_dataset(source: str, options: ReadOptions = DEFAULTS) -> Dataset:
-    """Load `ml-100k` (fetched where it is not cached), `synthetic[:users=…,items=…,seed=…]`, or what lies at a path.
+    """Load what a source names: public data, data made up, or what lies at a path.
+
+    `ml-100k` and `msweb` are fetched where they are not cached; `synthetic[:users=…,items=…,seed=…]` is made.
 
     Raises:
         DataError: a file cannot be used; says which, where and why.
@@ -54,6 +58,8 @@ def read_source(path: Path, options: ReadOptions) -> Source:
         raise DataError(path, f"no such file or folder, and no data set's name ({', '.join(NAMES)}, synthetic)")
     if path.suffix in (".inter", ".item"):
         return _atomic(path.with_suffix(""), options)
+    if path.name == MSWEB:
+        return _visits(path, options)
     if path.name in _MOVIELENS and (path.parent / _MOVIELENS[path.name][0]).exists() and options.items is None:
         return _movielens(path.parent, path.name, options)
     items = options.items or _sibling(path.parent, "items")
@@ -66,12 +72,14 @@ def _read_folder(folder: Path, options: ReadOptions) -> Source:
     name = next((name for name in _MOVIELENS if (folder / name).exists()), None)
     if name is not None:
         return _movielens(folder, name, options)
+    if (folder / MSWEB).exists():
+        return _visits(folder / MSWEB, options)
     stem = find_stem(folder)
     if stem is not None:
         return _atomic(stem, options)
     interactions = _sibling(folder, "interactions")
     if interactions is None:
-        known = "u.data, ratings.dat, ratings.csv, *.inter, interactions.csv, interactions.parquet"
+        known = f"u.data, ratings.dat, ratings.csv, *.inter, {MSWEB}, interactions.csv, interactions.parquet"
         raise DataError(folder, f"no data set in this folder; looked for {known}")
     items = options.items or _sibling(folder, "items") or folder / "items.csv"
     return read_pair(folder.resolve().name, interactions, items, options)
@@ -81,6 +89,11 @@ def _movielens(folder: Path, name: str, options: ReadOptions) -> Source:
     _refuse_options(name, options, items=True, columns=True)
     read = _MOVIELENS[name][1]
     return read(folder, options.lenient)
+
+
+def _visits(path: Path, options: ReadOptions) -> Source:
+    _refuse_options(path.name, options, items=True, columns=True)
+    return read_visits(path, options.lenient)
 
 
 def _atomic(stem: Path, options: ReadOptions) -> Source:

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from sottovoce.common.config import Config, DataSettings
+from sottovoce.common.config import Config, DataSettings, given
 from sottovoce.common.evaluation import Evaluation, evaluate
 from sottovoce.simulations.datasets import Dataset
 from sottovoce.simulations.prepare import prepare, read_data
@@ -161,7 +161,7 @@ def _popularity(cell: Cell, _: Path | None) -> Iterator[Row]:
 def _dp_popularity(cell: Cell, _: Path | None) -> Iterator[Row]:
     prepared, plan = prepare(read_once(cell.config), cell.config), cell.config.plan()
     items = len(prepared.catalogue)
-    counts = dp_popularity_counts(prepared.held_out.known, items, plan, cell.config.privacy.popularity_length)
+    counts = dp_popularity_counts(prepared.held_out.known, items, plan, given(cell.config.privacy.popularity_length))
     evaluation = evaluate(constant(counts), prepared.held_out, items)
     spent = {"spent.epsilon": plan.epsilon, "spent.delta": plan.delta, "spent.noise": plan.noise}
     yield _row(cell, "DP popularity") | _dataset(prepared.facts) | spent | measures(evaluation)

@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from sottovoce.common.config import Config, FederationSettings, HeadSettings, PrivacySettings, TrainSettings
 from sottovoce.common.errors import ConfigError, DataError
 from sottovoce.common.privacy.plan import Trust
+from sottovoce.simulations.datasets import Dataset
 from sottovoce.simulations.run import Runtime
 from sottovoce.simulations.sweep.cell import Cell, Kind, Outcome, Row, data_sha256, read_once
 from sottovoce.simulations.sweep.file import Experiment, Variant, described, read_experiment
@@ -104,18 +105,18 @@ def _resolved(experiment: Experiment, say: Say) -> list[Planned]:
         first = experiment.variants[group[0]].config
         say(f"reading {first.data.source}")
         dataset = read_once(first)
-        sha256, users = data_sha256(dataset), len(dataset.histories)
+        sha256 = data_sha256(dataset)
         for place in group:
             variant = experiment.variants[place]
-            config = _possible(experiment.path, variant, users, checked)
+            config = _possible(experiment.path, variant, dataset, checked)
             runs[place] = Planned(variant.name, Cell(Kind.RUN, experiment.runtime, config, sha256))
     return [runs[place] for place in sorted(runs)]
 
 
-def _possible(path: Path, variant: Variant, users: int, checked: set[str]) -> Config:
+def _possible(path: Path, variant: Variant, dataset: Dataset, checked: set[str]) -> Config:
     """A run's resolved settings, refused if no privacy plan fits them."""
     try:
-        config = variant.config.resolve(users)
+        config = variant.config.resolve(len(dataset.histories), dataset.name)
         decisive = config.model_copy(update={"seed": 0}).model_dump_json()
         if decisive not in checked:  # calibrating a sampled plan takes a while
             _affordable(config)

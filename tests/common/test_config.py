@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from sottovoce.common.config import Config, load_config, override, parse
 from sottovoce.common.errors import ConfigError, DataError
-from sottovoce.common.presets import PRESETS, preset_for
+from sottovoce.common.presets import ML_100K, MSWEB, PRESETS, Preset, preset_for
 from sottovoce.common.privacy.plan import Trust
 
 NAN, INF = math.nan, math.inf
@@ -130,14 +130,40 @@ def test_a_preset_fills_in_what_is_not_given(epsilon: float) -> None:
     assert resolved.resolve(943) == resolved
 
 
-def test_the_preset_is_that_of_the_largest_budget_below() -> None:
-    budgets = sorted(PRESETS)
+@pytest.mark.parametrize(("name", "presets"), PRESETS.items())
+def test_the_preset_is_that_of_the_largest_budget_below(name: str, presets: dict[float, Preset]) -> None:
+    budgets = sorted(presets)
     assert budgets[0] == 0.0
     assert budgets[-1] == INF
     for budget, next_budget in itertools.pairwise(budgets):
-        assert preset_for(max(budget, 1e-9)) is PRESETS[budget]
-        assert preset_for(math.nextafter(next_budget, 0)) is PRESETS[budget]
-    assert preset_for(INF) is PRESETS[INF]
+        assert preset_for(max(budget, 1e-9), name) is presets[budget]
+        assert preset_for(math.nextafter(next_budget, 0), name) is presets[budget]
+    assert preset_for(INF, name) is presets[INF]
+
+
+@pytest.mark.parametrize(
+    ("given_name", "dataset", "chosen", "length"),
+    [
+        (None, "msweb", "msweb", 3),
+        (None, "my-shop", "ml-100k", 20),
+        (None, "", "ml-100k", 20),
+        ("msweb", "my-shop", "msweb", 3),
+        ("ml-100k", "msweb", "ml-100k", 20),
+    ],
+)
+def test_presets_are_those_of_the_data_set_unless_others_are_named(
+    given_name: str | None, dataset: str, chosen: str, length: int
+) -> None:
+    resolved = config(preset=given_name, privacy={"epsilon": 1.0}).resolve(20_000, dataset)
+    assert (resolved.preset, resolved.privacy.popularity_length) == (chosen, length)
+    presets = {"ml-100k": ML_100K, "msweb": MSWEB}[chosen]
+    assert resolved.train.rounds == presets[max(each for each in presets if each <= 1)]["train"]["rounds"]
+    assert resolved.resolve(20_000) == resolved
+
+
+def test_presets_that_are_not_there_are_refused() -> None:
+    with pytest.raises(ConfigError, match="preset = 'ml-1m': expected must be one of ml-100k, msweb"):
+        config(preset="ml-1m")
 
 
 def test_what_is_given_stands_against_the_preset() -> None:

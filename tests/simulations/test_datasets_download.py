@@ -15,13 +15,17 @@ from filelock import FileLock
 
 from sottovoce.common.cache import cache_folder
 from sottovoce.common.errors import ConfigError, DataError
-from sottovoce.simulations.datasets import download, fetch, load_dataset
-from sottovoce.simulations.datasets.download import Origin
+from sottovoce.simulations.datasets import download, fetch, load_dataset, msweb, origins
+from sottovoce.simulations.datasets.download import PUBLIC, PublicSet
+from sottovoce.simulations.datasets.origins import Archive
 
 FILES = {
     "u.data": b"1\t1\t5\t1\n1\t2\t5\t2\n1\t3\t5\t3\n",
     "u.item": b"".join(b"%d|Film %d (1999)|||" % (n, n) + b"|0" * 19 + b"\n" for n in (1, 2, 3)),
 }
+
+
+TERMS = PUBLIC["ml-100k"].terms
 
 
 class Place:
@@ -37,7 +41,7 @@ class Place:
             packed.writestr("inside/other", b"not taken")
         members = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
         sha256 = hashlib.sha256(self.archive.read_bytes()).hexdigest()
-        self.origin = Origin(label, sha256, self.obtain, "inside", members)
+        self.origin = Archive(label, sha256, self.obtain, "inside", members)
 
     def obtain(self, folder: Path) -> Path:
         self.asked += 1
@@ -55,7 +59,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def places(monkeypatch: pytest.MonkeyPatch, *those: Place) -> None:
-    monkeypatch.setattr(download, "ORIGINS", tuple(place.origin for place in those))
+    replace_origins(monkeypatch, "ml-100k", tuple(place.origin for place in those))
+
+
+def replace_origins(monkeypatch: pytest.MonkeyPatch, name: str, those: tuple[origins.Origin, ...]) -> None:
+    monkeypatch.setitem(PUBLIC, name, PublicSet(PUBLIC[name].terms, PUBLIC[name].url, those))
 
 
 def test_the_terms_are_shown_and_the_files_come_once(
@@ -69,11 +77,11 @@ def test_the_terms_are_shown_and_the_files_come_once(
 
     assert folder == cache / "ml-100k"
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == FILES
-    assert said[:-1] == list(download.TERMS) and "not to be passed on" in said[1]
+    assert said[:-1] == list(TERMS) and "not to be passed on" in said[1]
     assert said[-1] == f"Fetched ml-100k from here into {folder}"
     said.clear()
     assert fetch("ml-100k", said.append) == folder
-    assert said == list(download.TERMS)
+    assert said == list(TERMS)
     assert place.asked == 1
     assert {path.name for path in cache.iterdir()} <= {"ml-100k", "ml-100k.lock"}
 
@@ -86,7 +94,7 @@ def test_the_second_place_is_asked_when_the_first_is_out_of_reach(
 
     folder = fetch("ml-100k", said.append)
 
-    assert said[len(download.TERMS) :] == ["Not from far: out of reach", f"Fetched ml-100k from near into {folder}"]
+    assert said[len(TERMS) :] == ["Not from far: out of reach", f"Fetched ml-100k from near into {folder}"]
 
 
 def test_an_archive_or_a_file_with_another_sum_is_not_taken(
@@ -94,12 +102,12 @@ def test_an_archive_or_a_file_with_another_sum_is_not_taken(
 ) -> None:
     archive, member = Place(tmp_path, "archive"), Place(tmp_path, "member")
     wrong = "0" * 64
-    origins = (
-        Origin("archive", wrong, archive.obtain, "inside", archive.origin.members),
-        Origin("member", member.origin.sha256, member.obtain, "inside", {**member.origin.members, "u.item": wrong}),
-        Origin("prefix", member.origin.sha256, member.obtain, "elsewhere", member.origin.members),
+    those = (
+        Archive("archive", wrong, archive.obtain, "inside", archive.origin.members),
+        Archive("member", member.origin.sha256, member.obtain, "inside", {**member.origin.members, "u.item": wrong}),
+        Archive("prefix", member.origin.sha256, member.obtain, "elsewhere", member.origin.members),
     )
-    monkeypatch.setattr(download, "ORIGINS", origins)
+    replace_origins(monkeypatch, "ml-100k", those)
 
     with pytest.raises(DataError) as caught:
         fetch("ml-100k", lambda line: None)
@@ -151,7 +159,7 @@ def test_load_dataset_fetches_and_tells_on_stderr(
     dataset = load_dataset("ml-100k")
 
     out, err = capsys.readouterr()
-    assert dataset.name == "ml-100k" and out == "" and err.startswith(download.TERMS[0])
+    assert dataset.name == "ml-100k" and out == "" and err.startswith(TERMS[0])
     load_dataset("ml-100k")
     assert capsys.readouterr() == ("", "")
 
@@ -167,7 +175,7 @@ def test_a_cache_that_cannot_be_written_is_an_error_of_the_user(
 
 
 def test_an_unknown_name_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^data = 'ml-1g': expected a data set that can be fetched: ml-100k$"):
+    with pytest.raises(ConfigError, match=r"^data = 'ml-1g': expected a data set that can be fetched: ml-100k, msweb$"):
         fetch("ml-1g", lambda line: None)
 
 
@@ -178,22 +186,68 @@ def test_the_cache_folder_is_the_systems_unless_chosen(monkeypatch: pytest.Monke
     assert cache_folder().name == "sottovoce"
 
 
-def test_grouplens_is_streamed_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def answering(monkeypatch: pytest.MonkeyPatch, content: bytes, status: int = 200) -> list[str]:
+    """Let every address answer alike; the addresses that were asked."""
+    asked: list[str] = []
+
     def stream(method: str, url: str, **options: object) -> object:
-        assert (method, url) == ("GET", "https://files.grouplens.org/datasets/movielens/ml-100k.zip")
-        assert options["timeout"] == httpx.Timeout(30, connect=10)
-        client = httpx.Client(transport=httpx.MockTransport(lambda request: httpx.Response(status, content=b"x" * 99)))
+        assert method == "GET" and options["timeout"] == httpx.Timeout(30, connect=10)
+        asked.append(url)
+        client = httpx.Client(transport=httpx.MockTransport(lambda request: httpx.Response(status, content=content)))
         return client.stream(method, url)
 
     monkeypatch.setattr(httpx, "stream", stream)
-    status = 200
-    assert download._from_grouplens(tmp_path).read_bytes() == b"x" * 99
-    monkeypatch.setattr(download, "MAX_BYTES", 98)
+    return asked
+
+
+def test_grouplens_is_streamed_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    grouplens = PUBLIC["ml-100k"].origins[0]
+    assert isinstance(grouplens, Archive)
+    asked = answering(monkeypatch, b"x" * 99)
+    assert grouplens.obtain(tmp_path).read_bytes() == b"x" * 99
+    assert asked == ["https://files.grouplens.org/datasets/movielens/ml-100k.zip"]
+    monkeypatch.setattr(origins, "MAX_BYTES", 98)
     with pytest.raises(OSError, match="it sends more than 98 bytes"):
-        download._from_grouplens(tmp_path)
-    status = 404
+        grouplens.obtain(tmp_path)
+    answering(monkeypatch, b"", status=404)
     with pytest.raises(httpx.HTTPStatusError):
-        download._from_grouplens(tmp_path)
+        grouplens.obtain(tmp_path)
+
+
+def published(areas: int = 294, visitors: int = 32_711, visits: int = 98_654) -> bytes:
+    """A file of UCI's form with as many lines of each kind."""
+    lines = [f'A,{1000 + area},1,"Area {area}","/{area}"' for area in range(areas)]
+    each = [visits // visitors + (visitor < visits % visitors) for visitor in range(visitors)]
+    for visitor, count in enumerate(each):
+        lines.append(f'C,"{10_001 + visitor}",{10_001 + visitor}')
+        lines += [f"V,{1000 + (visitor + place) % 285},1" for place in range(count)]
+    return "\n".join(lines).encode()
+
+
+def test_msweb_comes_from_uci_with_its_terms_and_is_known_again(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = answering(monkeypatch, published())
+    said: list[str] = []
+
+    folder = fetch("msweb", said.append)
+
+    assert asked == ["https://archive.ics.uci.edu/ml/machine-learning-databases/anonymous/anonymous-msweb.data"]
+    assert "Breese" in said[0] and "CC BY 4.0" in said[1]
+    dataset = load_dataset("msweb")
+    assert (dataset.name, len(dataset.catalogue), dataset.ordered) == ("msweb", 285, False)
+    assert fetch("msweb", said.append) == folder and len(asked) == 1
+    (folder / msweb.FILE).write_bytes(published(visits=98_653))
+    load_dataset("msweb")
+    assert len(asked) == 2, "a file that was changed is fetched anew"
+
+
+@pytest.mark.parametrize("content", [published(areas=100), published(visitors=30_000), b"<html>moved</html>", b""])
+def test_what_is_not_as_much_as_was_published_is_not_taken(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    answering(monkeypatch, content)
+    with pytest.raises(DataError, match=r"cannot be fetched \(UCI: .*get it from https://archive\.ics\.uci\.edu/"):
+        fetch("msweb", lambda line: None)
+    assert [path.name for path in cache.iterdir() if path.is_dir()] == []
 
 
 def test_the_wheel_comes_by_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,11 +259,11 @@ def test_the_wheel_comes_by_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setattr(subprocess, "run", run)
-    assert download._from_wheel(tmp_path).name == "recbole-1.2.1-py3-none-any.whl"
+    assert origins.from_wheel("recbole==1.2.1", tmp_path).name == "recbole-1.2.1-py3-none-any.whl"
     assert called[0][:4] == [sys.executable, "-m", "pip", "download"]
     assert called[0][-1] == "recbole==1.2.1" and {"--no-deps", "--only-binary"} < set(called[0])
 
     failed = subprocess.CompletedProcess([], 1, "", "WARNING: retrying\nERROR: No matching distribution\n")
     monkeypatch.setattr(subprocess, "run", lambda *args, **options: failed)
     with pytest.raises(OSError, match=r"pip download recbole==1\.2\.1 failed \(ERROR: No matching distribution\)"):
-        download._from_wheel(tmp_path)
+        origins.from_wheel("recbole==1.2.1", tmp_path)

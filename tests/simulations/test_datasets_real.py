@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from sottovoce.simulations.datasets import Dataset, ReadOptions, load_dataset
 from sottovoce.simulations.datasets.download import cached
 from sottovoce.simulations.datasets.movielens import GENRES
 
-MSWEB = Path(__file__).parents[3] / "shared" / "data" / "msweb"
+SHARED = Path(os.environ.get("SOTTOVOCE_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
+MSWEB = SHARED / "msweb"
 
 
 def sha256(dataset: Dataset) -> str:
