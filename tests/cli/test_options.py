@@ -30,7 +30,7 @@ def test_nothing_typed_is_nothing_changed() -> None:
 
 def test_both_verbs_have_the_same_options() -> None:
     simulated = {name: each.default for name, each in inspect.signature(simulate).parameters.items()}
-    assert set(DEFAULTS) == set(simulated) - {"resume", "as_json", "user"}
+    assert set(DEFAULTS) == set(simulated) - {"resume", "as_json", "user", "references"}
     assert {name: simulated[name] for name in DEFAULTS if name != "out"} == {
         name: default for name, default in DEFAULTS.items() if name != "out"
     }
