@@ -40,6 +40,8 @@ experiments: $(STAMP)
 	for file in experiments/*.toml; do \
 		$(BIN)/sottovoce sweep $$file --out runs/experiments/$$(basename $$file .toml) || exit $$?; \
 	done
+	$(BIN)/sottovoce report $(patsubst experiments/%.toml,runs/experiments/%,$(wildcard experiments/*.toml)) \
+		--out runs/experiments/report.html
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -118,7 +118,7 @@ def read_results(folder: Path) -> pd.DataFrame:
 
 def experiment_figures(name: str, table: pd.DataFrame) -> Iterator[Figure]:
     """The figures of one experiment: one set for each of its data sets, or one over their sizes."""
-    command = f"sottovoce sweep experiments/{name}.toml --out {name}"
+    command = f"sottovoce sweep experiments/{name}.toml --out runs/experiments/{name}"
     runs = table[table["model"] == OWN]
     if runs.empty:
         return
