@@ -65,7 +65,7 @@ def model_card(config: Config, plan: PrivacyPlan, facts: dict[str, Any], items: 
         f"- **Accountant** {privacy['accountant']}, over the releases in `manifest.json`.",
         f"- **Population** {plan.population} people (configured, public).",
         "- **Chosen on private data, outside the budget**: popularity share, rounds, clip norm, learning rate, rank,"
-        " content and popularity weight of the presets were found on the validation split of MovieLens-100K.",
+        f" content and popularity weight of the presets were found on the validation split of {config.preset}.",
         "- **Limits** People with few interactions, and tastes that the catalogue's texts do not tell of, are served"
         " mostly by popularity. The guarantee is per user and node: who has histories on k nodes is covered k-fold.",
     ]
