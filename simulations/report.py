@@ -148,7 +148,10 @@ def curves(name: str, title: str, table: pd.DataFrame, x: str, panels: dict[str,
         _draw_curves(axis, data, metric, scale)
         axis.set_title(label, fontsize=10)
         axis.set_xlabel("users" if x == "dataset.users" else "privacy budget ε (user level)")
-        axis.set_ylim(bottom=0)
+        if metric in TRAFFIC:
+            axis.set_yscale("log")
+        else:
+            axis.set_ylim(bottom=0)
     axes[0][0].legend(fontsize=8)
     caption = (
         "Means over seeds; the band is the 95 % interval over users. Dashed grey: references that see every history."
@@ -246,15 +249,22 @@ def _draw_curves(axis: Axes, data: pd.DataFrame, metric: str, scale: float) -> N
     finite = sorted({value for value in data["x"] if math.isfinite(value)})
     # Without DP there is no ε: its place is to the right of all others.
     beyond = 2 * finite[-1] if finite else 1.0
-    for series, line in data.groupby("series"):
+    for series, line in sorted(data.groupby("series"), key=lambda pair: str(pair[0]) != OWN):
         line = line.sort_values("x")
         values = line[metric] * scale
         if values.isna().all():
             continue
         if line["x"].isna().all():
             axis.axhline(float(values.iloc[0]), color="grey", linestyle="--", linewidth=1)
-            axis.annotate(str(series), (0.01, float(values.iloc[0])), xycoords=("axes fraction", "data"),
-                          fontsize=7, color="grey", va="bottom")  # fmt: skip
+            axis.annotate(
+                str(series),
+                (0.99, float(values.iloc[0])),
+                xycoords=("axes fraction", "data"),
+                fontsize=7,
+                color="grey",
+                ha="right",
+                va="bottom",
+            )
             continue
         places = line["x"].replace(math.inf, beyond)
         [drawn] = axis.plot(places, values, marker="o", markersize=4, label=str(series))
