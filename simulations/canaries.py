@@ -190,7 +190,9 @@ def repeat_releases(
         if run.canaries[canary] not in view.rows:
             continue
         name = view.request.release.name
-        mechanism, std = run.plan.mechanism(name), run.plan.server_noise_std(name) + run.plan.node_noise_std(name)
+        # One node's own noise under `node`, else that of the total.
+        nodes = 1 if run.plan.trust is Trust.NODE else run.plan.minimum_nodes
+        mechanism, std = run.plan.mechanism(name), run.plan.total_noise_std(name, nodes)
         own = _contribution(run, view, run.canaries[canary])
         chosen = np.argsort(np.abs(own))[-coordinates:]
         own, base = own[chosen], background(run, view)[chosen]

@@ -25,9 +25,7 @@ from matplotlib.figure import Figure as Canvas
 
 from sottovoce.common.errors import DataError
 from sottovoce.common.privacy.accounting import ReleaseEvent, epsilon
-
-SCHEMA = 1
-"""Of the tables that can be read."""
+from sottovoce.simulations.sweep.store import read_table
 
 OWN = "sottovoce"
 """How the table calls a run of ours, beside its references."""
@@ -102,15 +100,7 @@ def read_results(folder: Path) -> pd.DataFrame:
         DataError: it is missing, damaged, of another version, or holds no result.
     """
     path = folder / "results.parquet"
-    try:
-        table = pd.read_parquet(path)
-    except FileNotFoundError as error:
-        raise DataError(path, "no results here: run `sottovoce sweep` first") from error
-    except (OSError, ValueError) as error:
-        raise DataError(path, f"not a table of results: {error}") from error
-    versions = set(table["schema"]) if "schema" in table else set()
-    if versions != {SCHEMA}:
-        raise DataError(path, f"a table of version {sorted(versions)}, this program reads {SCHEMA}")
+    table = read_table(path)
     if table["error"].notna().all():
         raise DataError(path, f"every run failed; the first said: {table['error'].iloc[0]}")
     return table

@@ -40,6 +40,7 @@ def small(folder: Path, users: int = USERS, items: int = ITEMS, **sections: dict
         "privacy": privacy | sections.get("privacy", {}),
         "head": {"mix": 0} | sections.get("head", {}),
         "train": {"rounds": 3} | sections.get("train", {}),
+        "federation": sections.get("federation", {}),
     }
     config = make_config(**table).resolve(users)
     known = random_histories(users, items)

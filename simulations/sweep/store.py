@@ -114,8 +114,10 @@ def read_table(path: Path) -> pd.DataFrame:
     """Read `results.parquet`.
 
     Raises:
-        DataError: it is none, or of another version.
+        DataError: it is missing, no such table, or of another version.
     """
+    if not path.exists():
+        raise DataError(path, "no results here: run `sottovoce sweep` first")
     _check_schema(path, _schema_of_table(path))
     return pd.read_parquet(path)
 
@@ -130,7 +132,9 @@ def _schema_of_table(path: Path) -> object:
 
 def _check_schema(path: Path, schema: object) -> None:
     if schema != SCHEMA:
-        raise DataError(path, f"schema = {schema!r}: this program reads and writes {SCHEMA}; give another --out")
+        raise DataError(
+            path, f"schema = {schema!r}: this program reads and writes {SCHEMA}: run the sweep again in a new folder"
+        )
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -39,6 +39,7 @@ def alarms(found: dict[str, Any]) -> set[str]:
         {},
         {"privacy": {"epsilon": 8.0}},
         {"privacy": {"trust": "node"}},
+        {"privacy": {"trust": "aggregate"}, "federation": {"nodes": 4}},
         {"train": {"sampling_rate": 0.5, "rounds": 2}},
         {"head": {"mix": 4, "rank": 0}},
         {"head": {"mix": 0, "rank": 0}},
