@@ -219,7 +219,7 @@ def page(figures: Sequence[Figure], broken: Sequence[str]) -> str:
     parts = [_HEAD, "<h1>What a privacy budget buys</h1>"]
     parts.append(
         "<p>Every figure below stands with the command that made its data, and with the data. The unit of privacy is"
-        " a user's whole history, added or removed; ε is what was spent, as the accountant says.</p>"
+        " a user's whole history, added or removed; ε is the budget that a run was given, which it never passes.</p>"
     )
     if broken:
         items = "".join(f"<li>{html.escape(line)}</li>" for line in broken)
