@@ -171,6 +171,12 @@ class _Scores(torch.autograd.Function):
 
 @register_grad_sampler(HeadLayer)  # type: ignore[untyped-decorator]
 def head_grad_sample(layer: HeadLayer, activations: list[Tensor], backprops: Tensor) -> dict[nn.Parameter, Tensor]:
-    """Per-user gradients, one more dimension than each parameter; called by Opacus."""
-    gradients = layer.gradients(activations, backprops)
-    return {layer.get_parameter(name): gradient.formed() for name, gradient in gradients.items()}
+    """Per-user gradients, one more dimension than each parameter; called by Opacus.
+
+    They are handed over where Opacus would keep them: what is returned it would copy into zeros of its own, which costs
+    as much as forming them.
+    """
+    for name, gradient in layer.gradients(activations, backprops).items():
+        parameter: Any = layer.get_parameter(name)
+        parameter._current_grad_sample = gradient.formed()
+    return {}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import embedding
 
 from sottovoce.client.clipping import ClippedSum, GhostClipping, PerUserClipping
 from sottovoce.client.head_layer import HeadLayer
@@ -76,6 +77,6 @@ def _batches(positions: Positions, layer: HeadLayer, column: IntArray) -> Iterat
             continue
         history = torch.from_numpy(part.history).to(device)
         mixing = torch.from_numpy(part.mixing()).to(device)
-        states = torch.bmm(mixing, layer.history_vectors[history.clamp(min=0)])
+        states = torch.bmm(mixing, embedding(history.clamp(min=0), layer.history_vectors))
         met = (mixing, torch.from_numpy(column[part.history]).to(device))
         yield Batch(states, targets, weights, prior, part.keys, met)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Annotated, Literal, cast
 
 import numpy as np
@@ -74,7 +75,7 @@ class Request:
     space_sha256: str
     arrays: Arrays = field(default_factory=dict)
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """Binds a release to the plan and the model it was asked with."""
         return hashlib.sha256(self._json().encode() + pack(self.arrays)).hexdigest()

@@ -307,7 +307,7 @@ def send_and_receive(grid: Grid, messages: Iterable[Message], deadline_s: float)
             replies.append(reply)
             waiting.discard(reply.metadata.reply_to_message_id)
         if waiting:
-            time.sleep(min(max(waited / 10, 0.005), 1.0))
+            time.sleep(min(max(waited / 30, 0.003), 1.0))
     return replies
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent, SelfComposedDpEvent
 from dp_accounting.gaussian_mechanism import get_epsilon_gaussian
@@ -75,10 +76,7 @@ def epsilon(releases: Sequence[ReleaseEvent], delta: float) -> float:
         return 0.0
     if any(release.noise_multiplier == 0 for release in made):
         return math.inf
-    if all(release.sampling_rate == 1 for release in made):
-        mu = math.sqrt(sum(release.count / release.noise_multiplier**2 for release in made))
-        return float(get_epsilon_gaussian(1 / mu, delta, tol=1e-12))
-    return _pld_epsilon(made, delta)
+    return _finite_epsilon(tuple(made), delta)
 
 
 def calibrate(releases_at: Callable[[float], Sequence[ReleaseEvent]], target: float, delta: float) -> float:
@@ -110,6 +108,15 @@ def calibrate(releases_at: Callable[[float], Sequence[ReleaseEvent]], target: fl
 def noise_for(name: str, target: float, delta: float, sampling_rate: float = 1.0, count: int = 1) -> float:
     """The noise multiplier at which `count` releases of one kind cost at most `target` at `delta`."""
     return calibrate(lambda scale: [ReleaseEvent(name, scale, sampling_rate, count)], target, delta)
+
+
+@lru_cache(maxsize=1024)
+def _finite_epsilon(made: tuple[ReleaseEvent, ...], delta: float) -> float:
+    """Remembered, since a ledger asks for the same sum of releases before and after each of them."""
+    if all(release.sampling_rate == 1 for release in made):
+        mu = math.sqrt(sum(release.count / release.noise_multiplier**2 for release in made))
+        return float(get_epsilon_gaussian(1 / mu, delta, tol=1e-12))
+    return _pld_epsilon(made, delta)
 
 
 def _pld_epsilon(releases: Sequence[ReleaseEvent], delta: float) -> float:
