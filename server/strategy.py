@@ -36,6 +36,7 @@ from sottovoce.common.privacy.noise import add_gaussian, random_source
 from sottovoce.common.privacy.plan import PrivacyPlan, Trust
 from sottovoce.common.scoring import Head, HeadShape
 from sottovoce.common.vectors import ItemSpace
+from sottovoce.server.aggregation import Aggregation
 from sottovoce.server.checkpoint import Checkpoint, RoundRecord, Store
 from sottovoce.server.optimiser import Optimiser
 from sottovoce.server.reclip import Bounds, Sums
@@ -107,12 +108,14 @@ class Federation:
     capacity_of: Callable[[int], int] | None = None
     shape: HeadShape = field(init=False)
     objective: Objective = field(init=False)
+    aggregation: Aggregation = field(init=False)
 
     def __post_init__(self) -> None:
         if self.plan.simulated_only and not self.simulated:
             setting = f"trust {self.plan.trust.value}, noise {self.plan.noise}"
             raise ConfigError("privacy", setting, f"what a deployment may follow: {self.plan.simulated_only}")
-        head, limit = self.config.head, self.space.dimension
+        head, limit, federation = self.config.head, self.space.dimension, self.config.federation
+        self.aggregation = Aggregation(federation.aggregation, federation.malicious_nodes)
         self.shape = HeadShape(
             items=len(self.space.vectors),
             dimension=limit,
@@ -150,7 +153,7 @@ class Federation:
         """The first release: how often each item was met, which fixes `b`."""
         started = time.perf_counter()
         released = self.release("popularity", 0, {})
-        std = self.plan.total_noise_std("popularity", released.nodes)
+        std = self._noise_std("popularity", released.nodes)
         b = log_popularity(released.sums["popularity"], std, given(self.config.head.popularity_weight))
         state = Checkpoint(self.run, 0, Head.untrained(self.shape, b), {})
         self.store.save(state)
@@ -181,7 +184,7 @@ class Federation:
         1. Open the release in the ledger, which refuses to pass the budget.
         2. Ask the nodes, and wait until all have answered or the deadline is over.
         3. Refuse what is malformed, non-finite, late, or about another model.
-        4. Sum, each node's part re-clipped to what its public capacity allows.
+        4. Sum, each node's exact part re-clipped to what its public capacity allows, or aggregate noised ones robustly.
         5. Add the server's share of noise.
         6. Keep the noised bytes before they are used.
 
@@ -248,9 +251,16 @@ class Federation:
         total alone: it could neither re-clip a part nor refuse one for what it contains.
         """
         if self.plan.trust is not Trust.SERVER:
-            return total_of(answer.sums for _, answer in answers)
+            return self.aggregation.total([answer.sums for _, answer in answers])
         bounds = Bounds.of(self.plan.mechanism(request.release.name), request.objective)
-        return total_of(bounds.reclip(answer.sums, self._capacity(node)) for node, answer in answers)
+        held = [bounds.reclip(answer.sums, self._capacity(node)) for node, answer in answers]
+        return {name: np.sum([part[name] for part in held], axis=0) for name in held[0]}
+
+    def _noise_std(self, name: str, nodes: int) -> float:
+        """Standard deviation of the noise in a released total: public, so that a decoder may use it."""
+        if self.aggregation.rule == "sum":
+            return self.plan.total_noise_std(name, nodes)
+        return self.aggregation.noise_std(self.plan.node_noise_std(name), nodes)
 
     def _capacity(self, node: int) -> int:
         return self.capacity_of(node) if self.capacity_of else given(self.config.federation.node_capacity)
@@ -282,15 +292,6 @@ class Federation:
             spent,
             extra=facts,
         )
-
-
-def total_of(parts: Iterable[Arrays | Sums]) -> Sums:
-    """Sum of the nodes' parts in float64."""
-    total: Sums = {}
-    for part in parts:
-        for name, array in part.items():
-            total[name] = total.get(name, np.zeros(array.shape)) + array.astype(np.float64)
-    return total
 
 
 def wait_for_nodes(grid: Grid, count: int, deadline_s: float) -> list[int]:
