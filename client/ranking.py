@@ -201,7 +201,7 @@ class TwoStageIndex:
     def _log_sum_of_others(self, state: FloatArray, prior: float, first: FloatArray, items: IntArray) -> float:
         """Log Σ exp(s) of all but `items`: that of the first look, times the ratio that every k-th item shows."""
         first[items] = -np.inf
-        some = np.arange(0, len(first), max(1, len(first) // (2 * SAMPLE)))
+        some = np.arange(0, len(first), max(1, len(first) // SAMPLE))
         some = some[first[some] > -np.inf]
         if not len(some):
             return -np.inf
@@ -237,7 +237,7 @@ def _best_of_blocks(scores: FloatArray, blocks: int) -> IntArray:
     size = max(1, len(scores) // blocks)
     whole = len(scores) // size * size
     starts = np.arange(0, whole, size)
-    best = starts + scores[:whole].reshape(-1, size).argmax(axis=1)
+    best: IntArray = starts + scores[:whole].reshape(-1, size).argmax(axis=1)
     return best[scores[best] > -np.inf]
 
 

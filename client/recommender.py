@@ -347,9 +347,9 @@ class Recommender:
         return np.asarray(state if parts.wish is None else state + parts.wish, dtype=np.float32)
 
     def _shown(self, history: IntArray, exclude: Collection[int], filters: Filters | None, feedback: Feedback) -> Shown:
-        groups = [history, list(exclude), feedback.disliked, feedback.not_now]
-        self._check(*groups)
+        groups = (history, tuple(exclude), feedback.disliked, feedback.not_now)
         hidden = np.concatenate([np.asarray(group, dtype=np.int64) for group in groups])
+        self._check(hidden)
         masks = [self._column(name).where(_has_any(frozenset(values))) for name, values in (filters or {}).items()]
         if feedback.hidden and CATEGORIES in self.model.table.attributes:
             masks.append(~self._column(CATEGORIES).where(_has_any(feedback.hidden)))

@@ -1,4 +1,4 @@
-"""The child process of `client.wishes`: reads one wish per line, writes one vector per line, and keeps neither."""
+"""The child process of `client.wishes`: reads texts, a list per line, writes their vectors, and keeps neither."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sottovoce.common.errors import EncoderError, SottovoceError
 
-Encode = Callable[[str], NDArray[np.float32]]
+Encode = Callable[[list[str]], NDArray[np.float32]]
 
 
 def main(encoder: str, revision: str, fingerprint: str) -> None:
@@ -21,7 +21,7 @@ def main(encoder: str, revision: str, fingerprint: str) -> None:
         try:
             if encode is None:
                 encode = load(encoder, revision, fingerprint)
-            answer: str | list[float] = np.asarray(encode(json.loads(line)), dtype=np.float64).tolist()
+            answer: str | list[list[float]] = np.asarray(encode(json.loads(line)), dtype=np.float64).tolist()
         except SottovoceError as error:
             answer = str(error)
         except Exception as error:
@@ -37,15 +37,14 @@ def load(encoder: str, revision: str, fingerprint: str) -> Encode:
         EncoderError: it cannot be had, or is another.
     """
     if encoder == "usem3":
-        from sottovoce.common.multilingual import encode as encode_many
-        from sottovoce.common.multilingual import fingerprint as found
+        from sottovoce.common import multilingual
 
-        present, encode = found(), lambda text: encode_many([text])[0]
+        present, encode = multilingual.fingerprint(), multilingual.encode
     else:
         from sottovoce.common.encoder import find_encoder
 
         chosen = find_encoder(encoder, revision or None)
-        present, encode = chosen.fingerprint, lambda text: chosen.encode([text])[0]
+        present, encode = chosen.fingerprint, chosen.encode
     if present != fingerprint:
         raise EncoderError(f"encoder {encoder} is another than the one that this model's map was made for")
     return encode

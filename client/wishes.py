@@ -60,7 +60,7 @@ class WishReader:
             raise EncoderError("no encoder for wishes is installed: pip install 'sottovoce[wishes]'")
         facts = reader.facts
         child = _child(facts["encoder"], facts.get("revision", ""), facts["fingerprint"])
-        return reader.place(child.encode(text[:LONGEST])[None])[0]
+        return reader.place(child.encode([text[:LONGEST]]))[0]
 
 
 @dataclass
@@ -73,10 +73,15 @@ class _Child:
     _lock: Lock = field(default_factory=Lock)
     _process: subprocess.Popen[bytes] | None = None
 
-    def encode(self, text: str) -> FloatArray:
+    def encode(self, texts: list[str]) -> FloatArray:
+        """Vectors of `texts`, shape [len(texts), D].
+
+        Raises:
+            EncoderError: the child says why, or died.
+        """
         with self._lock:
             try:
-                told = json.loads(self._ask(json.dumps(text).encode() + b"\n"))
+                told = json.loads(self._ask(json.dumps(texts).encode() + b"\n"))
             except (OSError, ValueError) as error:
                 self._end()
                 raise EncoderError(f"encoder {self.encoder}: its process gave no answer") from error

@@ -49,7 +49,7 @@ class Column(Sequence[str]):
     def __getitem__(self, row: int | slice) -> str | Sequence[str]:
         if isinstance(row, slice):
             return tuple(map(self.values.__getitem__, self.codes[row]))
-        return self.values[self.codes[row]]
+        return self.values[int(self.codes[row])]
 
     @cached_property
     def parts(self) -> tuple[tuple[str, ...], ...]:

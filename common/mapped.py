@@ -10,7 +10,9 @@ import hashlib
 import json
 import mmap
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,10 +69,11 @@ class MappedFile:
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise DataError(self.path, f"not a safetensors file: {error}") from error
 
-    def _array(self, start: int, entry: dict[str, object]) -> NDArray[np.generic]:
-        kind, shape, (first, end) = np.dtype(_KINDS[entry["dtype"]]), tuple(entry["shape"]), entry["data_offsets"]  # type: ignore[index, arg-type, misc]
-        count = int(np.prod(shape, dtype=np.int64))
-        if not 0 <= first <= end <= len(self.content) - start or end - first != count * kind.itemsize or count < 0:
+    def _array(self, start: int, entry: dict[str, Any]) -> NDArray[np.generic]:
+        kind, shape = np.dtype(_KINDS[entry["dtype"]]), tuple(map(int, entry["shape"]))
+        first, end = map(int, entry["data_offsets"])
+        if min(shape, default=0) < 0 or not 0 <= first <= end <= len(self.content) - start:
             raise ValueError("an array that does not fit the file")
-        whole = self.content[start + first : start + end]
-        return np.frombuffer(whole, kind).reshape(shape)
+        if end - first != prod(shape) * kind.itemsize:
+            raise ValueError("an array that does not fit its shape")
+        return np.frombuffer(self.content[start + first : start + end], kind).reshape(shape)

@@ -9,14 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sottovoce.common.scoring import FloatArray, IntArray
 
-LEADING, MIDDLE = 32, 16
-"""Coordinates in 16 bits: those of a first look, and those after them."""
+Kind = TypeVar("Kind", np.int8, np.int16)
+
+LEADING = 32
+"""Coordinates of a first look, in 16 bits."""
+
+MIDDLE, MIDDLE_OF_MANY, MANY = 16, 48, 20_000
+"""Further coordinates in 16 bits, and as many for catalogues of `MANY` items and more, whose scores lie closer."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +57,14 @@ class Quantised:
         return sum(part.shape[1] for part in self._parts)
 
     @property
-    def _parts(self) -> tuple[NDArray[np.int16], NDArray[np.int16], NDArray[np.int8]]:
+    def _parts(self) -> tuple[NDArray[Any], ...]:
         return self.lead, self.middle, self.rest
 
     def rows(self, items: IntArray | slice) -> FloatArray:
         """The vectors of `items`, shape [len(items), d]."""
         scale = self.scale[items]
-        return np.concatenate([part[items] * scale[:, [at]] for at, part in enumerate(self._parts)], axis=1)
+        parts: list[FloatArray] = [part[items] * scale[:, [at]] for at, part in enumerate(self._parts)]
+        return np.concatenate(parts, axis=1)
 
     @property
     def arrays(self) -> dict[str, NDArray[np.generic]]:
@@ -67,11 +74,11 @@ class Quantised:
     @classmethod
     def of(cls, vectors: FloatArray) -> Quantised:
         """Quantise vectors of shape [I, d]."""
-        parts = np.split(vectors, [LEADING, LEADING + MIDDLE], axis=1)
-        (lead, one), (middle, two), (rest, three) = map(to_integers, parts, (np.int16, np.int16, np.int8))
-        return cls(
-            lead.astype(np.int16), middle.astype(np.int16), rest.astype(np.int8), np.stack([one, two, three], axis=1)
-        )
+        end = LEADING + (MIDDLE if len(vectors) < MANY else MIDDLE_OF_MANY)
+        lead, lead_scale = to_integers(vectors[:, :LEADING], np.int16)
+        middle, middle_scale = to_integers(vectors[:, LEADING:end], np.int16)
+        rest, rest_scale = to_integers(vectors[:, end:], np.int8)
+        return cls(lead, middle, rest, np.stack([lead_scale, middle_scale, rest_scale], axis=1))
 
     @classmethod
     def read(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Quantised:
@@ -83,9 +90,7 @@ class Quantised:
         return cls(arrays["lead"], arrays["middle"], arrays["rest"], arrays["scale"])  # type: ignore[arg-type]
 
 
-def to_integers(
-    matrix: FloatArray, kind: type[np.signedinteger[np.typing.NBitBase]]
-) -> tuple[NDArray[np.signedinteger[np.typing.NBitBase]], FloatArray]:
+def to_integers(matrix: FloatArray, kind: type[Kind]) -> tuple[NDArray[Kind], FloatArray]:
     """The rows of `matrix` as whole numbers of `kind`, and what to multiply each row with, shape [len(matrix)]."""
     largest = np.abs(matrix).max(axis=1, initial=0.0)
     scale = np.where(largest > 0, largest / np.iinfo(kind).max, 1.0).astype(np.float32)

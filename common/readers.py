@@ -7,15 +7,20 @@ made with: a multilingual one brings wishes in other languages to the same place
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sottovoce.common.errors import DataError
+from sottovoce.common.mapped import MappedFile
 from sottovoce.common.quantised import to_integers
-from sottovoce.common.scoring import FloatArray
+from sottovoce.common.scoring import FloatArray, save_arrays
 
 RANK = 48
 RIDGE = 0.3
@@ -52,7 +57,7 @@ class Reader:
     @property
     def dimension(self) -> int:
         """Length d of an item vector."""
-        return self.up.shape[1]
+        return int(self.up.shape[1])
 
     @cached_property
     def _down(self) -> FloatArray:
@@ -65,7 +70,7 @@ class Reader:
 
     def arrays(self, place: int) -> dict[str, NDArray[np.generic]]:
         """What a file holds of the map that stands at `place`."""
-        parts = {"mean": self.mean, "down": self.down, "up": self.up, "scale": self.scale}
+        parts: dict[str, NDArray[Any]] = {"mean": self.mean, "down": self.down, "up": self.up, "scale": self.scale}
         return {f"reader.{place}.{name}": part for name, part in parts.items()}
 
     @classmethod
@@ -76,8 +81,8 @@ class Reader:
             ValueError, KeyError: it holds something else.
         """
         mean, down, up, scale = (arrays[f"reader.{place}.{name}"] for name in ("mean", "down", "up", "scale"))
-        kinds = mean.dtype, down.dtype, up.dtype, scale.dtype
-        if kinds != (np.float32, np.int8, np.int8, np.float32):
+        kinds = [part.dtype.str[1:] for part in (mean, down, up, scale)]
+        if kinds != ["f4", "i1", "i1", "f4"]:
             raise ValueError("a map of other types")
         return cls(dict(facts), mean, down, up, scale)  # type: ignore[arg-type]
 
@@ -100,4 +105,27 @@ def fit_reader(encoded: FloatArray, vectors: FloatArray, facts: Mapping[str, str
     directions = np.linalg.svd(centred @ whole, full_matrices=False)[2][:rank]
     down, scale = to_integers((whole @ directions.T).T.astype(np.float32), np.int8)
     up, up_scale = to_integers(directions.astype(np.float32), np.int8)
-    return Reader(dict(facts), mean, down.astype(np.int8), up.astype(np.int8), scale * up_scale)
+    return Reader(dict(facts), mean, down, up, scale * up_scale)
+
+
+def save_readers(path: Path, readers: Sequence[Reader]) -> None:
+    """Write maps as one safetensors file, and what names their encoders as JSON beside it."""
+    arrays = {name: part for place, reader in enumerate(readers) for name, part in reader.arrays(place).items()}
+    save_arrays(path, arrays)
+    path.with_suffix(".json").write_text(json.dumps([dict(reader.facts) for reader in readers]), encoding="utf-8")
+
+
+def load_readers(path: Path) -> tuple[Reader, ...]:
+    """Read what `save_readers` wrote; none where there is no such file.
+
+    Raises:
+        DataError: a file is damaged.
+    """
+    if not path.exists():
+        return ()
+    arrays = MappedFile.open(path).arrays()
+    try:
+        facts = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        return tuple(Reader.read(arrays, place, told) for place, told in enumerate(facts))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(path, f"not a file of maps: {error}") from error
