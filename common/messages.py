@@ -171,7 +171,7 @@ class Publication:
     files: dict[str, bytes] = field(default_factory=dict)
 
     def to_record(self) -> RecordDict:
-        """The publication as a Flower message's content; files travel as arrays of bytes, which Flower sends in parts."""
+        """The publication as a Flower message's content; files travel as arrays of bytes, in parts of Flower's size."""
         table = {"protocol": PROTOCOL, "federation": self.federation, "version": self.version}
         files = {name: np.frombuffer(content, np.uint8) for name, content in self.files.items()}
         return _record(json.dumps(table, sort_keys=True), files)
