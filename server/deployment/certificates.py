@@ -6,7 +6,6 @@ Nodes trust this authority and no other, so that no public authority can vouch f
 from __future__ import annotations
 
 import ipaddress
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -86,17 +85,15 @@ def make_server_certificate(folder: Path, federation: str, hosts: Sequence[str])
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False
-        )
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
         .sign(authority_key, SHA256())
     )
     unfinished = folder / "server.key.part"
     unfinished.unlink(missing_ok=True)
     _write_key(unfinished, key)
     (folder / "server.pem.part").write_bytes(certificate.public_bytes(Encoding.PEM))
-    os.replace(unfinished, folder / "server.key")
-    os.replace(folder / "server.pem.part", folder / "server.pem")
+    unfinished.replace(folder / "server.key")
+    (folder / "server.pem.part").replace(folder / "server.pem")
 
 
 def expiry(certificate: Path) -> datetime:

@@ -92,7 +92,7 @@ def _key(headers: Mapping[bytes, bytes]) -> bytes:
 
 
 def _check_sender(body: bytes) -> tuple[int, str] | None:
-    """Refuse a reply that is sent in another node's name: Flower authenticates `node`, and stores what `metadata` says."""
+    """Refuse a reply in another node's name: Flower authenticates `node`, and stores what `metadata` says."""
     try:
         request = PushMessagesRequest.FromString(body)
     except DecodeError:

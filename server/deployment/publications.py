@@ -15,13 +15,9 @@ from pathlib import Path
 from flwr.app import Message
 from flwr.serverapp import Grid
 
-from sottovoce.common.catalogue import Catalogue
-from sottovoce.common.config import Config, given
 from sottovoce.common.errors import UpdateRefusedError
 from sottovoce.common.messages import Publication, Receipt
-from sottovoce.common.scoring import HeadShape
 from sottovoce.common.signature import SIGNED_FILES, sign_bundle
-from sottovoce.common.vectors import ItemSpace
 from sottovoce.server.deployment.folder import ServerFolder
 from sottovoce.server.deployment.members import Members
 from sottovoce.server.strategy import send_and_receive
@@ -98,7 +94,7 @@ def deliver(grid: Grid, folder: ServerFolder, members: Members, deadline_s: floa
         _note(folder, members, node, receipt, publication.version)
         if receipt.version < publication.version and node not in lacking and not receipt.refusal:
             lacking.add(node)
-    again = {node: publication for node in lacking - {node for node in asked if asked[node] is publication}}
+    again = dict.fromkeys(lacking - {node for node in asked if asked[node] is publication}, publication)
     for node, receipt in _exchange(grid, again, deadline_s):
         _note(folder, members, node, receipt, publication.version)
 
@@ -131,16 +127,3 @@ def _note(folder: ServerFolder, members: Members, node: int, receipt: Receipt, n
         log.warning("node %s did not take version %d: %s", name, newest, receipt.refusal)
     else:
         log.info("node %s holds version %d", name, receipt.version)
-
-
-def untrained_shape(config: Config, space: ItemSpace) -> HeadShape:
-    """Sizes of the head that a run of `config` would train."""
-    head = config.head
-    return HeadShape(
-        items=len(space.vectors),
-        dimension=space.dimension,
-        rank=min(given(head.rank), space.dimension),
-        mix=min(given(head.mix), space.dimension),
-        content_weight=given(head.content_weight),
-        tied=head.state == "items",
-    )

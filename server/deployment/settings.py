@@ -32,7 +32,7 @@ class ServerSettings(Settings):
 
     federation: Name
     addresses: Annotated[tuple[Address, ...], Field(min_length=1)]
-    listen: Address = "0.0.0.0:9092"  # noqa: S104 - nodes come from anywhere
+    listen: Address = "0.0.0.0:9092"
     control: Address = "127.0.0.1:9093"
     status: Address = "127.0.0.1:9094"
     total_epsilon: Annotated[float, Field(gt=0)]
