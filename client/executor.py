@@ -39,7 +39,8 @@ from sottovoce.common.errors import RequestRefusedError
 
 log = logging.getLogger("sottovoce.client.executor")  # runs as `__main__`
 
-LOOK_EVERY_S = 0.1
+LOOK_EVERY_S, REST_S, BUSY_S = 0.1, 1.0, 60.0
+"""How often to look for a message within a minute after one, and how often otherwise: a device should rest."""
 
 
 def serve(address: str, secret: bytes, app: ClientApp) -> None:
@@ -53,13 +54,14 @@ def serve(address: str, secret: bytes, app: ClientApp) -> None:
     protected = SuperExecAuthHttpInterceptor(
         master_secret=secret, protected_methods={"/flwr.proto.Runtime/AcquireTask"}
     )
-    parent = os.getppid()
+    parent, client, busy_until = os.getppid(), _client(address, protected), 0.0
     while os.getppid() == parent:
-        token = _next(address, protected)
+        token = _next(client)
         if token:
             _in_a_child(address, token, app)
+            busy_until = time.monotonic() + BUSY_S
         else:
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(LOOK_EVERY_S if time.monotonic() < busy_until else REST_S)
 
 
 def answer(address: str, token: str, app: ClientApp) -> None:
@@ -76,21 +78,23 @@ def answer(address: str, token: str, app: ClientApp) -> None:
         status, details = SubStatus.FAILED, str(error)
         reply = Message(Error(ErrorCode.INVALID_FAB, details), reply_to=message)
         log.warning("a message was refused: %s", error)
+    except Exception as error:
+        # Its text could tell of a history: neither that nor its kind may leave.
+        status, details = SubStatus.FAILED, "a fault of the node"
+        reply = Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, details), reply_to=message)
+        log.error("the app failed on a message: %s", type(error).__name__)
     push_message(client, reply, context)
     push_task_output(client=client, context=context, sub_status=status, details=details)
     heartbeat.stop()
     client.close()
 
 
-def _next(address: str, protected: ProtobufClientInterceptor) -> str:
+def _next(client: RuntimeHttpClient) -> str:
     """The token of the next message's task; empty if there is none, or no SuperNode yet."""
-    client = _client(address, protected)
     try:
         acquired = client.AcquireTask(AcquireTaskRequest(supported_task_types=[TaskType.CLIENT_APP]))
     except (httpx.TransportError, httpx.HTTPStatusError):
         return ""
-    finally:
-        client.close()
     return str(acquired.token) if acquired.HasField("task") else ""
 
 
@@ -100,7 +104,7 @@ def _in_a_child(address: str, token: str, app: ClientApp) -> None:
         try:
             answer(address, token, app)
         except BaseException as error:
-            # Its text could tell of a history; Flower's SuperNode notices the missing heartbeat.
+            # Flower's SuperNode notices the missing heartbeat.
             log.error("a message was not answered: %s", type(error).__name__)
             os._exit(1)
         os._exit(0)
