@@ -13,8 +13,8 @@ from flwr.proto.fab_pb2 import Fab
 from flwr.supercore.control.control_http_client import ControlHttpClient
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
 
-from sottovoce.common.app_bundle import app_bundle
 from sottovoce.common.errors import FederationError
+from sottovoce.server.deployment.app_bundle import app_bundle
 from sottovoce.server.deployment.folder import ServerFolder
 
 UNREACHABLE = (httpx.TransportError, httpx.HTTPStatusError)
