@@ -11,12 +11,14 @@ import typer
 
 from sottovoce.cli.audit import audit
 from sottovoce.cli.budget import budget
+from sottovoce.cli.client import client
 from sottovoce.cli.data import data
 from sottovoce.cli.doctor import doctor
 from sottovoce.cli.evaluate import evaluate
 from sottovoce.cli.export import export
 from sottovoce.cli.prepare import prepare
 from sottovoce.cli.report import report
+from sottovoce.cli.server import server
 from sottovoce.cli.simulate import simulate
 from sottovoce.cli.sweep import sweep
 from sottovoce.common.errors import SottovoceError
@@ -36,6 +38,8 @@ def main(debug: Annotated[bool, typer.Option(help="Show the traceback of an erro
 
 
 app.add_typer(data, name="data")
+app.add_typer(server, name="server")
+app.add_typer(client, name="client")
 app.command()(simulate)
 app.command()(prepare)
 app.command()(evaluate)
@@ -71,3 +75,7 @@ def _fail(line: str, status: int, error: Exception) -> None:
         traceback.print_exception(error)
     print(f"sottovoce: {' '.join(line.split())}", file=sys.stderr)
     sys.exit(status)
+
+
+if __name__ == "__main__":
+    run()

@@ -131,6 +131,9 @@ class FederationSettings(Settings):
     malicious_nodes: Count = 0
     """How many lying nodes a robust aggregation withstands."""
     deadline_s: Positive = 300.0
+    """How long a round waits for answers."""
+    gather_s: Positive = 60.0
+    """How long a round waits until all `nodes` are there, before it goes on with those that are."""
 
     @property
     def fewest(self) -> int:

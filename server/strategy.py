@@ -43,6 +43,9 @@ from sottovoce.server.reclip import Bounds, Sums
 
 log = logging.getLogger(__name__)
 
+CLOCK_RESERVE_S = 600.0
+"""A message lives that much longer than its round: Flower compares the clocks of both sides."""
+
 
 @dataclass(frozen=True)
 class Released:
@@ -91,6 +94,11 @@ class Federation:
         simulated: Whether this is a simulation, which alone may repeat noise or pretend to aggregate securely.
         capacity_of: The public bound on the number of users of the node with a Flower id, which the server knows from
             whom it invited and not from what a node says; `federation.node_capacity` for every node by default.
+            Raises `UpdateRefusedError` for a node that is no member.
+        present: The nodes that are there and may be asked; all that the grid reaches by default.
+        cap: What all releases of the population may spend; the plan's own budget by default.
+        repeats: Whether a round with too few answers ends the run, so that it is asked again under the same name, at no
+            more cost, when the run goes on; else the round is given up.
 
     Raises:
         ConfigError: the plan is for simulations, and this is none.
@@ -106,6 +114,9 @@ class Federation:
     run: str
     simulated: bool = False
     capacity_of: Callable[[int], int] | None = None
+    present: Callable[[], Iterable[int]] | None = None
+    cap: float | None = None
+    repeats: bool = False
     shape: HeadShape = field(init=False)
     objective: Objective = field(init=False)
     aggregation: Aggregation = field(init=False)
@@ -114,16 +125,9 @@ class Federation:
         if self.plan.simulated_only and not self.simulated:
             setting = f"trust {self.plan.trust.value}, noise {self.plan.noise}"
             raise ConfigError("privacy", setting, f"what a deployment may follow: {self.plan.simulated_only}")
-        head, limit, federation = self.config.head, self.space.dimension, self.config.federation
+        head, federation = self.config.head, self.config.federation
         self.aggregation = Aggregation(federation.aggregation, federation.malicious_nodes)
-        self.shape = HeadShape(
-            items=len(self.space.vectors),
-            dimension=limit,
-            rank=min(given(head.rank), limit),
-            mix=min(given(head.mix), limit),
-            content_weight=given(head.content_weight),
-            tied=head.state == "items",
-        )
+        self.shape = head_shape(self.config, self.space)
         self.objective = Objective(
             loss=head.loss,
             state=head.state,
@@ -138,7 +142,7 @@ class Federation:
 
         Raises:
             BudgetSpentError: the next release would pass the budget; the checkpoint on disk is the last model.
-            FederationError: no popularity could be released.
+            RoundAbandonedError: no popularity could be released; or, where rounds are repeated, a round could not.
         """
         state = self.store.load() or self._popularity()
         train = self.config.train
@@ -171,6 +175,8 @@ class Federation:
             parameters, moments = optimiser.step(head.parameters, gradient, moments, number)
             head = Head(self.shape, head.b, parameters)
         except RoundAbandonedError as error:
+            if self.repeats:
+                raise
             log.warning("round %d abandoned: %s", number, error)
         state = Checkpoint(self.run, number, head, moments)
         self.store.save(state)
@@ -203,9 +209,8 @@ class Federation:
             self.space.sha256,
             arrays,
         )
-        made = self.ledger.open(
-            release, mechanism.event(), request.sha256, self.plan.noise, self.plan.target_epsilon, self.plan.delta
-        )
+        cap = self.plan.target_epsilon if self.cap is None else self.cap
+        made = self.ledger.open(release, mechanism.event(), request.sha256, self.plan.noise, cap, self.plan.delta)
         if made is not None:
             return Released.unpack(made)
         answers, traffic = self._ask(request)
@@ -226,14 +231,18 @@ class Federation:
 
         The order is fixed by the places that nodes say they have; who they are is for Flower to say.
         """
-        record = request.to_record()
-        nodes = wait_for_nodes(self.grid, self.config.federation.nodes, self.config.federation.deadline_s)
-        messages = [Message(record, dst_node_id=node, message_type="train") for node in nodes]
+        record, settings = request.to_record(), self.config.federation
+        nodes = wait_for_nodes(
+            self.present or self.grid.get_node_ids, settings.nodes, min(settings.gather_s, settings.deadline_s)
+        )
+        life = settings.deadline_s + CLOCK_RESERVE_S
+        messages = [Message(record, dst_node_id=node, message_type="train", ttl=life) for node in nodes]
         shapes = sum_shapes(self.shape, self.objective, request.release.name)
         answers, upload = [], 0
-        for reply in send_and_receive(self.grid, messages, self.config.federation.deadline_s):
+        for reply in send_and_receive(self.grid, messages, settings.deadline_s):
             node = reply.metadata.src_node_id
             try:
+                self._capacity(node)  # refuses who is no member
                 answers.append((node, check_answer(_read(reply), request, shapes)))
                 upload = max(upload, wire_bytes(reply.content))
             except UpdateRefusedError as error:
@@ -294,20 +303,34 @@ class Federation:
         )
 
 
-def wait_for_nodes(grid: Grid, count: int, deadline_s: float) -> list[int]:
-    """The nodes that are there, once `count` of them are, or at the deadline."""
-    end = time.monotonic() + deadline_s
-    nodes = sorted(grid.get_node_ids())
+def head_shape(config: Config, space: ItemSpace) -> HeadShape:
+    """Sizes of the head that a run of resolved settings trains over an item space."""
+    head, limit = config.head, space.dimension
+    return HeadShape(
+        items=len(space.vectors),
+        dimension=limit,
+        rank=min(given(head.rank), limit),
+        mix=min(given(head.mix), limit),
+        content_weight=given(head.content_weight),
+        tied=head.state == "items",
+    )
+
+
+def wait_for_nodes(present: Callable[[], Iterable[int]], count: int, gather_s: float) -> list[int]:
+    """The nodes that are there, once `count` of them are, or after `gather_s`."""
+    end = time.monotonic() + gather_s
+    nodes = sorted(present())
     while len(nodes) < count and time.monotonic() < end:
         time.sleep(0.1)
-        nodes = sorted(grid.get_node_ids())
+        nodes = sorted(present())
     return nodes
 
 
 def send_and_receive(grid: Grid, messages: Iterable[Message], deadline_s: float) -> list[Message]:
     """What `Grid.send_and_receive` does, looking often at first: a round may take a fraction of a second."""
     started = time.monotonic()
-    waiting = set(grid.push_messages(messages))
+    # Flower gives no name to a message whose node has gone in the meantime.
+    waiting = {name for name in grid.push_messages(messages) if name}
     replies: list[Message] = []
     while waiting and (waited := time.monotonic() - started) < deadline_s:
         for reply in grid.pull_messages(waiting):
