@@ -7,9 +7,9 @@ import { complain, say } from "./toast.js";
 // `changed` is called after the feedback and again after its undoing. Resolves to whether it was kept.
 export async function give(kind, subject, title, changed) {
   try {
-    const { entry } = await post("feedback", { kind, subject });
+    await post("feedback", { kind, subject });
     await changed();
-    say(t(`did_${kind}`, { title, category: category(subject) }), () => takeBack(entry, changed));
+    say(t(`did_${kind}`, { title, category: category(subject) }), () => undo(changed));
     return true;
   } catch (error) {
     complain(error);
@@ -17,11 +17,11 @@ export async function give(kind, subject, title, changed) {
   }
 }
 
-export async function takeBack(entry, changed, told = t("did_undo")) {
+async function undo(changed) {
   try {
-    await post("undo", { entry });
+    await post("undo");
     await changed();
-    say(told);
+    say(t("did_undo"));
   } catch (error) {
     complain(error);
   }

@@ -53,7 +53,7 @@ function row(entry, rows) {
 
 async function forget(entry, title, rows) {
   try {
-    await post("forget", entry.kind === "hide_category" ? { entry: entry.entry } : { item: entry.subject });
+    await post("forget", { subject: entry.subject });
     await draw(rows);
     say(t("did_forget", { title }));
   } catch (error) {

@@ -26,13 +26,10 @@ function never(privacy) {
 }
 
 function spent(privacy) {
-  const unlimited = privacy.cap === null;
-  const spent_ = privacy.epsilon === null ? "∞" : number(privacy.epsilon, 2);
-  const text = unlimited
-    ? t(privacy.epsilon === 0 ? "spent_zero_unlimited" : "spent_unlimited", { spent: spent_ })
-    : t(privacy.epsilon === 0 ? "spent_none" : "spent_of", { spent: spent_, cap: number(privacy.cap, 1) });
+  const bounded = privacy.epsilon !== null;
+  const text = t("spent_of", { spent: bounded ? number(privacy.epsilon, privacy.epsilon ? 2 : 0) : "∞", cap: number(privacy.cap, privacy.cap % 1 ? 1 : 0) });
   return el("section", { class: "panel" }, el("h2", {}, t("spent")), el("p", { class: "big" }, text),
-    unlimited || privacy.epsilon === null ? null : el("meter", { min: 0, max: privacy.cap, value: privacy.epsilon, "aria-label": t("spent") }, text),
+    bounded && el("meter", { min: 0, max: privacy.cap, value: privacy.epsilon, "aria-label": t("spent") }, text),
     el("p", { class: "dim" }, t("spent_help", { delta: privacy.delta })));
 }
 

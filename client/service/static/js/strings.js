@@ -50,22 +50,20 @@ const TABLE = {
     history_title: "What this machine knows of you", history_count: "{n} entries. They never leave this machine.",
     history_empty: "Nothing. The list then shows what is popular.", history_older: "Older", history_newer: "Newer",
     history_range: "{from}–{to} of {n}", forget: "Forget", forget_item: "Forget {title}", forget_all: "Forget everything",
-    forget_sure: "Forget everything?", forget_text: "Your whole history and all feedback on this machine are deleted. This cannot be undone. What was released before cannot be called back; it was noised so that it tells almost nothing of you.",
-    forget_text_plain: "Your whole history and all feedback on this machine are deleted. This cannot be undone.",
+    forget_sure: "Forget everything?", forget_text: "Your whole history and all feedback on this machine are deleted. This cannot be undone. What was released before cannot be called back: how much it can tell of you is bounded by the ε on the privacy page.",
     export: "Save a copy", when: "When", what: "What", kind: "How", kind_interaction: "met", kind_like: "liked", kind_dislike: "disliked",
     kind_not_now: "not now", kind_hide_category: "hidden", unknown_item: "{id} (not in this model’s catalogue)",
 
     privacy_title: "What left this machine", never: "Nothing has ever left this machine.",
     never_text: "It is in no federation, so recommending is all that it does. Should it join one, every message will be listed here.",
     never_joined: "It has joined “{federation}” and was not asked for anything yet.",
-    spent: "Privacy spent", spent_of: "ε = {spent} of at most {cap}", spent_none: "ε = 0 of at most {cap}", spent_unlimited: "ε = {spent}; you have set no cap",
-    spent_zero_unlimited: "ε = 0",
+    spent: "Privacy spent", spent_of: "ε = {spent} of at most {cap}",
     spent_help: "ε bounds how much everything that was ever released can tell about whether your history was part of it: the smaller, the less. δ = {delta}. Past your cap this machine takes part no more, whatever a server asks.",
     updates: "Every message", updates_count: "{n} messages, {size} in all", release: "An answer to", size: "Size", hash: "SHA-256",
     could_see: "What the server could see", see_node: "Sums that this machine had noised itself before they left. The server never saw an exact one.",
     see_server: "This machine’s exact clipped sum, before the server added noise. You trusted the server with it.",
-    see_aggregate: "Sums with this machine’s share of the noise.", see_none: "Nothing: no message left.",
-    see_plain: "The sum without noise: this federation gives no privacy.", see_unknown: "What the message’s own line says; see the model card for whom this federation trusts.",
+    see_none: "Nothing: no message left.",
+    see_plain: "The sum without noise: this federation gives no privacy.",
     see_also: "It also sees when this machine answers, and that it takes part at all.",
     stays: "What stays here", stays_history: "Your history: {n} entries", stays_impressions: "What you were shown: {n} times",
     stays_words: "What you ask for is read in memory and not stored.", clear_impressions: "Delete what I was shown", did_clear: "Deleted.",
@@ -83,7 +81,7 @@ const TABLE = {
     e_unreachable: "The service does not answer. Is `sottovoce client serve` still running?",
     e_too_large: "That is too long: at most 4,000 bytes, please.", e_unauthorized: "Please open the address that `sottovoce client serve` printed.",
     e_stale_page: "The service was started anew. Please open the address that it printed.",
-    e_no_model: "There is no model on this machine yet.", e_not_found: "That is not there any more.", e_unknown: "That did not work: {message}",
+    e_invalid: "That cannot be used: {message}", e_no_model: "There is no model on this machine yet.", e_not_found: "That is not there any more.", e_unknown: "That did not work: {message}",
   },
   zh: {
     skip: "跳到正文", nav: "栏目", nav_list: "为你推荐", nav_taste: "你的口味", nav_history: "历史", nav_privacy: "隐私", nav_model: "模型",
@@ -134,22 +132,20 @@ const TABLE = {
     history_title: "本机所知道的你", history_count: "{n} 条记录，从不离开本机。",
     history_empty: "什么都没有。列表显示热门内容。", history_older: "更早", history_newer: "更近",
     history_range: "第 {from}–{to} 条，共 {n} 条", forget: "忘记", forget_item: "忘记《{title}》", forget_all: "全部忘记",
-    forget_sure: "全部忘记？", forget_text: "本机上你的全部历史和反馈都会被删除，且无法恢复。以前已发布的内容无法收回；它们加过噪声，几乎不透露你的任何信息。",
-    forget_text_plain: "本机上你的全部历史和反馈都会被删除，且无法恢复。",
+    forget_sure: "全部忘记？", forget_text: "本机上你的全部历史和反馈都会被删除，且无法恢复。以前已发布的内容无法收回：它最多能透露多少，由隐私页上的 ε 限定。",
     export: "保存副本", when: "时间", what: "内容", kind: "方式", kind_interaction: "看过", kind_like: "喜欢", kind_dislike: "不喜欢",
     kind_not_now: "暂时不看", kind_hide_category: "隐藏", unknown_item: "{id}（不在当前模型的目录中）",
 
     privacy_title: "哪些内容离开过本机", never: "没有任何内容离开过本机。",
     never_text: "本机没有加入任何联邦，只做推荐。若将来加入，每一条消息都会列在这里。",
     never_joined: "本机已加入“{federation}”，尚未收到任何请求。",
-    spent: "已用隐私预算", spent_of: "ε = {spent}，上限 {cap}", spent_none: "ε = 0，上限 {cap}", spent_unlimited: "ε = {spent}；你没有设上限",
-    spent_zero_unlimited: "ε = 0",
+    spent: "已用隐私预算", spent_of: "ε = {spent}，上限 {cap}",
     spent_help: "ε 限定了所有已发布内容能在多大程度上透露你的历史是否参与其中：越小，透露越少。δ = {delta}。超过上限后，无论服务器如何请求，本机都不再参与。",
     updates: "每一条消息", updates_count: "{n} 条消息，共 {size}", release: "回应的请求", size: "大小", hash: "SHA-256",
     could_see: "服务器能看到什么", see_node: "本机在发送前自行加过噪声的和。服务器从未见过精确值。",
     see_server: "本机裁剪后的精确和，由服务器加噪声。你把它托付给了服务器。",
-    see_aggregate: "带有本机那一份噪声的和。", see_none: "什么也没有：没有消息离开本机。",
-    see_plain: "没有噪声的和：这个联邦不提供隐私保护。", see_unknown: "见各条消息；该联邦信任谁，请看模型卡。",
+    see_none: "什么也没有：没有消息离开本机。",
+    see_plain: "没有噪声的和：这个联邦不提供隐私保护。",
     see_also: "它还能看到本机何时应答，以及本机参与其中这一事实。",
     stays: "哪些内容留在这里", stays_history: "你的历史：{n} 条", stays_impressions: "展示给你的：{n} 次",
     stays_words: "你的提问只在内存中读取，不会保存。", clear_impressions: "删除展示记录", did_clear: "已删除。",
@@ -167,7 +163,7 @@ const TABLE = {
     e_unreachable: "服务没有应答。`sottovoce client serve` 还在运行吗？",
     e_too_large: "太长了：最多 4,000 字节。", e_unauthorized: "请打开 `sottovoce client serve` 打印的地址。",
     e_stale_page: "服务已重新启动，请打开它打印的地址。",
-    e_no_model: "本机上还没有模型。", e_not_found: "它已经不在了。", e_unknown: "没有成功：{message}",
+    e_invalid: "无法使用：{message}", e_no_model: "本机上还没有模型。", e_not_found: "它已经不在了。", e_unknown: "没有成功：{message}",
   },
 };
 
@@ -198,7 +194,7 @@ export const languages = Object.keys(TABLE);
 
 export function failure(error) {
   const key = `e_${error.code}`;
-  return key in TABLE.en ? t(key) : t("e_unknown", { message: error.message });
+  return key in TABLE.en ? t(key, { message: error.message }) : t("e_unknown", { message: error.message });
 }
 
 const locale = () => (language === "zh" ? "zh-CN" : "en-GB");

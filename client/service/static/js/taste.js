@@ -1,9 +1,9 @@
 // The taste profile: an SVG chart with a table beside it, keywords, and what is hidden.
 
-import { get } from "./api.js";
+import { get, post } from "./api.js";
 import { el, hue, svg } from "./dom.js";
-import { takeBack } from "./feedback.js";
 import { category, percent, t } from "./strings.js";
+import { complain, say } from "./toast.js";
 
 const ROW = 30;
 const LABEL = 120;
@@ -27,10 +27,19 @@ async function draw(view) {
       ? el("section", {}, el("h2", {}, t("taste_keywords")), el("ul", { class: "chips" }, profile.keywords.map((word) => el("li", { class: "chip" }, el("bdi", {}, word)))))
       : "",
     profile.hidden.length
-      ? el("section", {}, el("h2", {}, t("taste_hidden")), el("ul", { class: "chips" }, profile.hidden.map((each) =>
-          el("li", {}, el("button", { type: "button", onclick: () => takeBack(each.entry, () => draw(view), t("did_shown", { category: category(each.category) })) },
-            t("show_again", { category: category(each.category) }))))))
+      ? el("section", {}, el("h2", {}, t("taste_hidden")), el("ul", { class: "chips" }, profile.hidden.map((name) =>
+          el("li", {}, el("button", { type: "button", onclick: () => showAgain(name, view) }, t("show_again", { category: category(name) }))))))
       : "");
+}
+
+async function showAgain(name, view) {
+  try {
+    await post("forget", { subject: name });
+    await draw(view);
+    say(t("did_shown", { category: category(name) }));
+  } catch (error) {
+    complain(error);
+  }
 }
 
 function chart(shares) {

@@ -17,7 +17,7 @@ export async function why(item) {
   }
   const dialog = el("dialog", { class: "sheet", "aria-labelledby": "why-title" },
     el("h2", { id: "why-title" }, t("why_title", { title: item.title })),
-    el("p", { class: "lead" }, t("why_rank", { rank: number(told.rank), items: number(told.items) })),
+    told.rank ? el("p", { class: "lead" }, t("why_rank", { rank: number(told.rank), items: number(told.items) })) : null,
     told.without.map((each) => el("p", {}, t("why_counterfactual", { title: each.title, rank: number(each.rank), now: number(told.rank) }))),
     el("p", { class: "dim" }, t("why_sum")),
     table(told),
