@@ -19,6 +19,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
 
 from sottovoce.client.service.access import Access
 from sottovoce.client.service.device import MOST_CARDS, Device, NotFoundError, TooLongError, Wanted
@@ -71,6 +72,7 @@ def make_page(device: Device, access: Access) -> Guard:
     app.add_exception_handler(Exception, _defect)
     app.add_exception_handler(SottovoceError, _failed)
     app.add_exception_handler(RequestValidationError, _failed)
+    app.add_exception_handler(HTTPException, _refused)
     return Guard(app, access)
 
 
@@ -206,6 +208,11 @@ def _failed(_: Request, error: Exception) -> Response:
         if fits(error):
             return _failure(status, code, str(error))
     return _failure(500, "failed", str(error))
+
+
+def _refused(_: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    return _failure(422 if status == 400 else status, "not_found" if status == 404 else "invalid", "no such request")
 
 
 def _defect(_: Request, error: Exception) -> Response:

@@ -11,15 +11,14 @@ export function card(item, place, strongest, acts) {
       el("header", {},
         el("span", { class: "place", "aria-hidden": "true" }, String(place)),
         el("div", { class: "what" },
-          el("h2", { id, tabindex: "-1" }, el("bdi", {}, item.title)),
+          el("h2", { id, tabindex: "-1" }, el("bdi", {}, withoutYear(item))),
           el("p", { class: "meta" },
             item.year && el("span", { class: "year" }, item.year),
             item.categories.map((name) => el("span", { class: "chip" }, category(name)))))),
       el("p", { class: "score" },
         el("span", { class: "label" }, t("score")), " ",
         el("strong", {}, signed(item.score).replace(/^\+/, "")), " ",
-        el("span", { class: "share" }, percent(item.probability)),
-        el("span", { class: "visually-hidden" }, ` — ${t("match", { score: signed(item.score), p: percent(item.probability) })}`)),
+        el("span", { class: "share" }, el("span", { class: "label" }, t("likely")), percent(item.probability))),
       reasons(item, strongest),
       el("div", { class: "acts" },
         act("like", "like", () => acts.give("like", item.item_id, item.title), item),
@@ -27,6 +26,9 @@ export function card(item, place, strongest, acts) {
         act("not_now", "later", () => acts.give("not_now", item.item_id, item.title), item),
         more(item, acts))));
 }
+
+// The year stands below the title: not twice.
+const withoutYear = (item) => (item.year && item.title.endsWith(` (${item.year})`) ? item.title.slice(0, -item.year.length - 3) : item.title);
 
 function reasons(item, strongest) {
   const lines = item.reasons.map((reason) => line(el("bdi", {}, reason.title), reason.effect, strongest));

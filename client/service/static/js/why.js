@@ -18,7 +18,7 @@ export async function why(item) {
   const dialog = el("dialog", { class: "sheet", "aria-labelledby": "why-title" },
     el("h2", { id: "why-title" }, t("why_title", { title: item.title })),
     told.rank ? el("p", { class: "lead" }, t("why_rank", { rank: number(told.rank), items: number(told.items) })) : null,
-    told.without.map((each) => el("p", {}, t("why_counterfactual", { title: each.title, rank: number(each.rank), now: number(told.rank) }))),
+    told.without.map((each) => el("p", {}, t(each.rank === told.rank ? "why_still" : "why_counterfactual", { title: each.title, rank: number(each.rank), now: number(told.rank) }))),
     el("p", { class: "dim" }, t("why_sum")),
     table(told),
     el("form", { method: "dialog" }, el("button", { class: "primary" }, t("close"))));
