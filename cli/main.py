@@ -17,6 +17,7 @@ from sottovoce.cli.evaluate import evaluate
 from sottovoce.cli.prepare import prepare
 from sottovoce.cli.report import report
 from sottovoce.cli.serve import serve
+from sottovoce.cli.server import server
 from sottovoce.cli.simulate import simulate
 from sottovoce.cli.sweep import sweep
 from sottovoce.common.errors import SottovoceError
@@ -40,6 +41,7 @@ client.command()(serve)
 
 app.add_typer(data, name="data")
 app.add_typer(client, name="client")
+app.add_typer(server, name="server")
 app.command()(simulate)
 app.command()(prepare)
 app.command()(evaluate)

@@ -215,15 +215,19 @@ class HistoryStore:
 
     def histories(self, catalogue: Catalogue) -> Histories:
         """What training sees: everybody's history as positions in a catalogue, items that it lacks left out."""
-        by_user: dict[str, list[tuple[str, str, str, float, str]]] = {}
+        by_user: dict[str, list[_Row]] = {}
         with self._database.transaction(write=False) as connection:
-            for user, *rest in _events(connection, None):
-                by_user.setdefault(user, []).append((user, *rest))
+            for row in _events(connection, None):
+                by_user.setdefault(row[0], []).append(row)
         users = sorted(by_user)
         tastes = [_taste(by_user[user]) for user in users]
         position = catalogue.position
         kept = [
-            [(position[item], words) for item, words in zip(taste.history, taste.words, strict=True) if item in position]
+            [
+                (position[item], words)
+                for item, words in zip(taste.history, taste.words, strict=True)
+                if item in position
+            ]
             for taste in tastes
         ]
         histories = Histories.from_lists(users, [[item for item, _ in history] for history in kept])

@@ -71,6 +71,19 @@ def prepare(dataset: Dataset, config: Config, say: Say = lambda _: None) -> Prep
     return open_prepared(folder)
 
 
+def item_space(catalogue: Catalogue, config: Config, encoder: Encoder) -> ItemSpace:
+    """Encode a catalogue and fit its item space."""
+    return fit_item_space(
+        catalogue.texts,
+        encoder.encode_cached(catalogue.texts),
+        encoder,
+        config.encoder.revision,
+        catalogue.sha256,
+        config.encoder.dimensions,
+        config.encoder.word_dimensions,
+    )
+
+
 def open_prepared(folder: Path) -> Prepared:
     """Open what `prepare` wrote.
 
@@ -111,17 +124,7 @@ def _write(folder: Path, dataset: Dataset, config: Config, encoder: Encoder, say
     dataset.catalogue.save(folder / "catalogue.json")
     np.savez(folder / "held_out.npz", targets=held_out.targets, negatives=held_out.negatives)
     say(f"encoding {len(dataset.catalogue)} items with {encoder.name}")
-    encoded = encoder.encode_cached(dataset.catalogue.texts)
-    space = fit_item_space(
-        dataset.catalogue.texts,
-        encoded,
-        encoder,
-        config.encoder.revision,
-        dataset.catalogue.sha256,
-        config.encoder.dimensions,
-        config.encoder.word_dimensions,
-    )
-    space.save(folder / "items.safetensors")
+    item_space(dataset.catalogue, config, encoder).save(folder / "items.safetensors")
     facts = {
         "name": dataset.name,
         "users": len(dataset.histories),

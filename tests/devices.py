@@ -1,109 +1,65 @@
-"""A device for tests: a small model with titles from everywhere, a home, and the service over both."""
+"""Made-up devices: invitations, signed bundles, homes."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from federation import catalogue, space
 
 from sottovoce.client.home import Home
-from sottovoce.client.service.access import Access
-from sottovoce.client.service.device import Device
-from sottovoce.client.service.models import Models
 from sottovoce.common.bundle import write_bundle
-from sottovoce.common.catalogue import Catalogue
-from sottovoce.common.scoring import Head, HeadShape, save_arrays
-from sottovoce.common.vectors import unit_rows
+from sottovoce.common.invitation import Invitation, new_private_key
+from sottovoce.common.scoring import Head, HeadShape
+from sottovoce.common.signature import SIGNED_FILES, SigningKey, sign_bundle
 
-ITEMS, DIMENSION, USER = 60, 12, "owner"
-CATEGORIES = ("Comedy", "Drama", "Horror", "Sci-Fi")
-TITLES = {0: "Space Ghosts (1994)", 1: "🎬 Émoji & <b>Bold</b> (1995)", 2: "رحلة إلى القمر (1996)", 3: "太空恐怖 (1997)"}
+FEDERATION = "film-club"
 
 
-def catalogue(items: int = ITEMS) -> Catalogue:
-    """Titles in several scripts, two categories for every third item, and a year each."""
-    titles = tuple(TITLES.get(row, f"Film {row} ({1990 + row % 10})") for row in range(items))
-    names = [CATEGORIES[row % 4] + (f" | {CATEGORIES[(row + 1) % 4]}" if row % 3 == 0 else "") for row in range(items)]
-    texts = tuple(f"{title} {name.replace(' | ', ' ')}" for title, name in zip(titles, names, strict=True))
-    years = tuple(title[-5:-1] for title in titles)
-    ids = tuple(f"i{row}" for row in range(items))
-    return Catalogue(ids, titles, texts, {"categories": tuple(names), "year": years})
+@cache
+def certificate() -> str:
+    """A self-signed certificate that is nobody's."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    now = datetime.now(UTC)
+    built = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    built = built.serial_number(1).not_valid_before(now).not_valid_after(now + timedelta(days=1))
+    return built.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
 
-def make_bundle(folder: Path, items: int = ITEMS, seed: int = 0) -> Path:
-    """A published model over `catalogue(items)`."""
-    rng = np.random.default_rng(seed)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    vectors = unit_rows(rng.normal(size=(items, DIMENSION)).astype(np.float32))
-    source = folder.with_name(folder.name + "-items.safetensors")
-    save_arrays(source, {"vectors": vectors})
-    shape = HeadShape(items, DIMENSION, 2, 0, 4.0)
-    b = np.sort(rng.normal(size=items).astype(np.float32))[::-1].copy()
-    head = Head(shape, b, {"V": 0.1 * rng.normal(size=(items, 2)).astype(np.float32)})
-    privacy = {"epsilon": 8.0, "delta": 1e-5, "trust": "server"}
-    write_bundle(folder, catalogue(items), source, head, "# Model card\n\n- **Limits** few.\n", {"privacy": privacy})
-    source.unlink()
-    return folder
+def invitation(key: SigningKey, **changes: Any) -> Invitation:  # noqa: ANN401
+    table: dict[str, Any] = {
+        "federation": FEDERATION, "node": "kitchen", "capacity": 40, "addresses": ["127.0.0.1:9"],
+        "certificate_authority": certificate(), "private_key": new_private_key(), "signing_key": key.public,
+        "expires": datetime.now(UTC) + timedelta(days=1),
+    }  # fmt: skip
+    return Invitation.model_validate({**table, **changes})
 
 
-def make_device(folder: Path, bundle: Path | None) -> Device:
-    home = Home(folder / "home")
-    return Device(home, Models(home, bundle), USER)
+def signed_bundle(
+    folder: Path, key: SigningKey, version: int, *, items: int = 60, federation: str = FEDERATION, note: str = ""
+) -> Path:
+    """A bundle over the first `items` items, signed."""
+    folder.mkdir(parents=True)
+    space_file = folder / "space.safetensors"
+    space(items).save(space_file)
+    bundle = folder / "bundle"
+    head = Head.untrained(HeadShape(items, space(items).dimension, 4, 6, 3.0))
+    write_bundle(
+        bundle, catalogue(items), space_file, head, f"# Model card {note}\n", {"state": "items", "privacy": {}}
+    )
+    sign_bundle(bundle, key, version, federation)
+    return bundle
 
 
-def access() -> Access:
-    return Access(8765, "a-token-of-more-than-twenty-letters")
+def files_of(bundle: Path) -> dict[str, bytes]:
+    return {name: (bundle / name).read_bytes() for name in SIGNED_FILES}
 
 
-@dataclass(frozen=True)
-class Service:
-    """A service in a process of its own."""
-
-    page: str
-    grpc: str
-    token: str
-    home: Path
-    process: subprocess.Popen[str]
-
-    @property
-    def origin(self) -> str:
-        return self.page.partition("/?")[0]
-
-
-@contextmanager
-def service(home: Path, bundle: Path | None, *arguments: str) -> Iterator[Service]:
-    """`sottovoce client serve` on free ports, ended when the block is left."""
-    given = [] if bundle is None else ["--bundle", str(bundle)]
-    command = [sys.executable, "-c", "from sottovoce.cli.main import run; run()", "client", "serve", "--home", str(home)]
-    process = subprocess.Popen(
-        [*command, *given, "--port", "0", "--grpc-port", "0", *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "COLUMNS": "400"},
-    )  # fmt: skip
-    try:
-        addresses = _wait_for(home / "service.json", process)
-        yield Service(home=home, process=process, **addresses)
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-        process.wait(timeout=20)
-
-
-def _wait_for(path: Path, process: subprocess.Popen[str]) -> dict[str, str]:
-    for _ in range(600):
-        if process.poll() is not None:
-            raise RuntimeError(f"the service ended: {process.stdout.read() if process.stdout else ''}")
-        try:
-            found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-            return found
-        except (FileNotFoundError, ValueError):
-            time.sleep(0.05)
-    raise RuntimeError("the service did not start")
+def joined_home(folder: Path, key: SigningKey, **changes: Any) -> Home:  # noqa: ANN401
+    return Home(folder).join(invitation(key, **changes))

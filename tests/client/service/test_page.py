@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from devices import USER, access, make_bundle, make_device
+from served import USER, access, make_bundle, make_device
 from starlette.testclient import TestClient
 
 from sottovoce.client.database import Database

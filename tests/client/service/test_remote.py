@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
-from devices import access, make_bundle, make_device, service
+from served import access, make_bundle, make_device, service
 from grpc import aio
 
 from sottovoce.client.service import device_pb2 as pb
