@@ -21,7 +21,7 @@ Kind = TypeVar("Kind", np.int8, np.int16)
 LEADING = 32
 """Coordinates of a first look, in 16 bits."""
 
-MIDDLE, MIDDLE_OF_MANY, MANY = 16, 48, 20_000
+MIDDLE, MIDDLE_OF_MANY, MANY = 16, 64, 20_000
 """Further coordinates in 16 bits, and as many for catalogues of `MANY` items and more, whose scores lie closer."""
 
 
