@@ -38,7 +38,9 @@ class Tally:
     took: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     errors: list[str] = field(default_factory=list)
 
-    async def call(self, client: httpx.AsyncClient, name: str, method: str, path: str, **given: object) -> dict[str, object]:
+    async def call(
+        self, client: httpx.AsyncClient, name: str, method: str, path: str, **given: object
+    ) -> dict[str, object]:
         """One request; its answer."""
         began = time.perf_counter()
         try:

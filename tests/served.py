@@ -26,7 +26,12 @@ from sottovoce.common.vectors import unit_rows
 
 ITEMS, DIMENSION, USER = 60, 12, "owner"
 CATEGORIES = ("Comedy", "Drama", "Horror", "Sci-Fi")
-TITLES = {0: "Space Ghosts (1994)", 1: "🎬 Émoji & <b>Bold</b> (1995)", 2: "رحلة إلى القمر (1996)", 3: "太空恐怖 (1997)"}
+TITLES = {
+    0: "Space Ghosts (1994)",
+    1: "🎬 Émoji & <b>Bold</b> (1995)",
+    2: "رحلة إلى القمر (1996)",
+    3: "太空恐怖 (1997)",
+}
 
 
 def catalogue(items: int = ITEMS) -> Catalogue:
@@ -83,7 +88,15 @@ class Service:
 def service(home: Path, bundle: Path | None, *arguments: str) -> Iterator[Service]:
     """`sottovoce client serve` on free ports, ended when the block is left."""
     given = [] if bundle is None else ["--bundle", str(bundle)]
-    command = [sys.executable, "-c", "from sottovoce.cli.main import run; run()", "client", "serve", "--home", str(home)]
+    command = [
+        sys.executable,
+        "-c",
+        "from sottovoce.cli.main import run; run()",
+        "client",
+        "serve",
+        "--home",
+        str(home),
+    ]
     process = subprocess.Popen(
         [*command, *given, "--port", "0", "--grpc-port", "0", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "COLUMNS": "400"},

@@ -17,7 +17,7 @@ import numpy as np
 from sottovoce.client.histories import Event, Kind
 from sottovoce.client.home import Home
 from sottovoce.client.masking import mask_personal
-from sottovoce.client.recommender import CATEGORIES, SEPARATOR, Recommender
+from sottovoce.client.recommender import CATEGORIES, Recommender
 from sottovoce.client.service.impressions import Impressions
 from sottovoce.client.service.models import Loaded, Models, NoModelError
 from sottovoce.client.service.people import People, Person, person_of
@@ -36,7 +36,7 @@ from sottovoce.client.service.views import (
     Why,
     Without,
 )
-from sottovoce.client.taste import Wish
+from sottovoce.client.taste import Wish, summands
 from sottovoce.common.errors import ConfigError, EncoderError, InputError, SottovoceError
 from sottovoce.common.scoring import FloatArray
 
@@ -44,8 +44,8 @@ MOST_CARDS = 100
 MOST_WORDS_BYTES = 4_000
 REASONS, WITHOUT, KEYWORDS, FOUND = 3, 2, 12, 8
 WISHES_KEPT = 32
-EVERYTHING = 200
-"""How deep a search goes, of which what is hidden is then left out."""
+SEARCHED = 500
+"""How deep a search goes, of which what is not wanted is then left out."""
 
 GIVEN = (Kind.LIKE, Kind.DISLIKE, Kind.NOT_NOW, Kind.HIDE_CATEGORY, Kind.INTERACTION)
 
@@ -148,10 +148,9 @@ class Device:
     def understands(self) -> bool:
         """Whether wishes are read by an encoder; where not, they are searched for."""
         try:
-            self._understood(self.models.current(), "a")
-        except (EncoderError, NoModelError):
+            return self.models.current().recommender.reads_wishes
+        except NoModelError:
             return False
-        return True
 
     def explain(self, item_id: str) -> Why:
         """One score, taken apart, and what became of it without its strongest terms.
@@ -182,7 +181,7 @@ class Device:
             correction=float(told.correction.sum()),
             history=tuple(Term(*self._named(loaded, place), effect) for place, effect in effects.items()),
             rank=rank or self._rank(loaded, person, item),
-            items=len(recommender.bundle.catalogue) - len(excluded),
+            items=len(recommender.model.table) - len(excluded),
             without=tuple(without),
         )
 
@@ -248,9 +247,9 @@ class Device:
         loaded, sought = self.models.current(), text.strip().casefold()
         if not sought:
             return ()
-        titles = loaded.recommender.bundle.catalogue.titles
+        titles = loaded.recommender.model.table.titles
         named = [place for place, title in enumerate(titles) if sought in title.casefold()]
-        named.sort(key=lambda place: -float(loaded.recommender.bundle.model.head.b[place]))
+        named.sort(key=lambda place: -float(loaded.recommender.model.index.b[place]))
         alike = loaded.recommender.search(text, FOUND)
         return tuple(self._item(loaded, place) for place in list(dict.fromkeys([*named, *alike]))[:FOUND])
 
@@ -291,8 +290,8 @@ class Device:
 
     def categories(self, loaded: Loaded) -> tuple[str, ...]:
         """The categories of the catalogue, sorted."""
-        column = loaded.recommender.bundle.catalogue.attributes.get(CATEGORIES, ())
-        return tuple(sorted({name for text in set(column) for name in text.split(SEPARATOR) if name}))
+        column = loaded.recommender.model.table.attributes.get(CATEGORIES)
+        return () if column is None else tuple(sorted({name for parts in column.parts for name in parts}))
 
     def history_length(self) -> int:
         """Items that the person met or liked."""
@@ -328,27 +327,39 @@ class Device:
         listed = loaded.recommender.recommend(
             person.history, wanted.n, exclude, feedback=person.feedback, wish=wish, **wanted.settings()
         )
-        scored = [(each.item, each.probability) for each in listed]
+        scored: list[tuple[int, float | None]] = [(each.item, each.probability) for each in listed]
         return self._shown(loaded, person, scored, basis, wish)
 
     def _found(self, loaded: Loaded, person: Person, wanted: Wanted, words: str) -> Listing:
         """What holds the words, in the order of the search; what the person does not want to see is left out."""
-        allowed = loaded.recommender.recommend(
-            person.history, len(loaded.recommender.bundle.catalogue), feedback=person.feedback,
-            filters=wanted.settings()["filters"],
-        )  # fmt: skip
-        probability = {each.item: each.probability for each in allowed}
-        found = [place for place in loaded.recommender.search(words, EVERYTHING) if place in probability]
-        return self._shown(loaded, person, [(place, probability[place]) for place in found[: wanted.n]], Basis.KEYWORDS)
+        said = person.feedback
+        unwanted = {*person.history.tolist(), *said.disliked, *said.not_now}
+
+        def fits(place: int) -> bool:
+            names = set(self._item(loaded, place).categories)
+            chosen = not wanted.categories or bool(names & set(wanted.categories))
+            return chosen and place not in unwanted and not names & said.hidden
+
+        found = [(place, None) for place in loaded.recommender.search(words, SEARCHED) if fits(place)]
+        return self._shown(loaded, person, found[: wanted.n], Basis.KEYWORDS)
 
     def _shown(
-        self, loaded: Loaded, person: Person, scored: list[tuple[int, float]], basis: Basis, wish: Wish | None = None
+        self,
+        loaded: Loaded,
+        person: Person,
+        scored: list[tuple[int, float | None]],
+        basis: Basis,
+        wish: Wish | None = None,
     ) -> Listing:
-        cards = tuple(self._card(loaded, person, item, probability, wish) for item, probability in scored)
+        counted = summands(person.history, person.feedback, wish).popularity
+        average = counted * _average(loaded.recommender)
+        cards = tuple(self._card(loaded, person, item, share, wish, average) for item, share in scored)
         self.impressions.shown(self.user, [card.item_id for card in cards], basis.value)
         return Listing(cards, basis, self.history_length(), False, loaded.model)
 
-    def _card(self, loaded: Loaded, person: Person, item: int, probability: float, wish: Wish | None) -> Card:
+    def _card(
+        self, loaded: Loaded, person: Person, item: int, share: float | None, wish: Wish | None, average: float
+    ) -> Card:
         recommender = loaded.recommender
         told = recommender.explain(person.history, item, feedback=person.feedback, wish=wish)
         reasons = recommender.reasons(person.history, item, 2 * REASONS, feedback=person.feedback, wish=wish)
@@ -356,9 +367,9 @@ class Device:
         for reason in reasons:
             effects[reason.item] = effects.get(reason.item, 0.0) + reason.effect
         strongest = sorted(effects, key=lambda place: -effects[place])[:REASONS]
-        average, public = _average(recommender), self._item(loaded, item)
+        public = self._item(loaded, item)
         return Card(
-            public.item_id, public.title, public.year, public.categories, told.score - average, probability,
+            public.item_id, public.title, public.year, public.categories, told.score - average, share,
             told.popularity - average, told.wish,
             tuple(Term(*self._named(loaded, place), effects[place]) for place in strongest),
         )  # fmt: skip
@@ -366,7 +377,7 @@ class Device:
     def _rank(self, loaded: Loaded, person: Person, item: int) -> int:
         """Place of an item in the whole list, from 1; zero if it is not in it."""
         whole = loaded.recommender.recommend(
-            person.history, len(loaded.recommender.bundle.catalogue), feedback=person.feedback
+            person.history, len(loaded.recommender.model.table), feedback=person.feedback
         )
         return next((rank for rank, each in enumerate(whole, start=1) if each.item == item), 0)
 
@@ -385,26 +396,27 @@ class Device:
         return vector
 
     def _position(self, loaded: Loaded, item_id: str) -> int:
-        position = loaded.recommender.bundle.catalogue.position.get(item_id)
+        position = loaded.recommender.model.table.position.get(item_id)
         if position is None:
             raise NotFoundError("no such item in this model's catalogue")
         return position
 
     def _named(self, loaded: Loaded, place: int) -> tuple[str, str]:
-        catalogue = loaded.recommender.bundle.catalogue
-        return catalogue.ids[place], catalogue.titles[place]
+        table = loaded.recommender.model.table
+        return table.ids[place], table.titles[place]
 
     def _item(self, loaded: Loaded, place: int) -> Item:
-        attributes = loaded.recommender.bundle.catalogue.attributes
-        categories = attributes[CATEGORIES][place] if CATEGORIES in attributes else ""
+        attributes = loaded.recommender.model.table.attributes
+        column = attributes.get(CATEGORIES)
+        categories = () if column is None else column.parts[int(column.codes[place])]
         year = attributes["year"][place] if "year" in attributes else ""
-        return Item(*self._named(loaded, place), year, tuple(filter(None, categories.split(SEPARATOR))))
+        return Item(*self._named(loaded, place), year, categories)
 
     def _entry(self, event: Event) -> Entry:
         title = None
         try:
-            catalogue = self.models.current().recommender.bundle.catalogue
-            title = catalogue.titles[catalogue.position[event.item]]
+            table = self.models.current().recommender.model.table
+            title = table.titles[table.position[event.item]]
         except (SottovoceError, KeyError):
             title = event.item if event.kind is Kind.HIDE_CATEGORY else None
         return Entry(event.item, title, event.kind.value, _utc(event.at))
@@ -412,7 +424,7 @@ class Device:
 
 def _average(recommender: Recommender) -> float:
     """The score of an average item without a history: scores are told above it."""
-    return float(recommender.bundle.model.head.b.mean(dtype=np.float64))
+    return float(recommender.model.index.b.mean(dtype=np.float64))
 
 
 def _kind_of(release: str) -> str:

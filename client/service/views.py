@@ -48,14 +48,14 @@ class Card(Item):
 
     Attributes:
         score: Its score, above that of an average item without a history.
-        probability: Its share of the softmax over all items that may be recommended.
+        probability: Its share of the softmax over all items that may be recommended; `None` for what was searched for.
         popularity: The part of `score` that popularity adds.
         wish: The part of `score` that the person's words add.
         reasons: What lifts it most.
     """
 
     score: float
-    probability: float
+    probability: float | None
     popularity: float
     wish: float
     reasons: tuple[Term, ...]

@@ -275,7 +275,11 @@ def test_axe_finds_no_serious_fault(visit: Visit) -> None:
         for details in visit.page.locator("main details").all()[:2]:
             details.locator("summary").click()
         found = axe_module.Axe().run(visit.page, options={"resultTypes": ["violations"]}).response["violations"]
-        faults += [(section, each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")]
+        faults += [
+            (section, each["id"], each["nodes"][0]["html"])
+            for each in found
+            if each["impact"] in ("serious", "critical")
+        ]
     assert faults == []
 
 

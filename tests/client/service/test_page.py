@@ -135,7 +135,7 @@ def test_nothing_but_the_page_is_served(page: TestClient, path: str) -> None:
 
 def test_who_is_unknown_sees_what_is_popular(page: TestClient, device: Device) -> None:
     answer = listed(page, n=5)
-    b = device.models.current().recommender.bundle.model.head.b
+    b = device.models.current().recommender.model.index.b
     assert answer["basis"] == "popularity" and answer["history"] == 0
     assert ids(answer) == [f"i{row}" for row in np.argsort(-b)[:5]]
     assert all(card["reasons"] == [] for card in answer["cards"])
@@ -147,7 +147,9 @@ def test_a_card_says_what_it_is_and_its_parts_sum_to_its_score(page: TestClient)
         assert card["title"] and card["year"].isdigit() and card["categories"]
         why = page.get("/api/explain", params={"item": card["item_id"]}).json()
         assert why["score"] == pytest.approx(card["score"], abs=1e-4)
-        assert why["popularity"] + sum(term["effect"] for term in why["history"]) == pytest.approx(why["score"], abs=1e-4)
+        assert why["popularity"] + sum(term["effect"] for term in why["history"]) == pytest.approx(
+            why["score"], abs=1e-4
+        )
 
 
 def test_feedback_counts_from_the_next_list_on_and_can_be_undone(page: TestClient) -> None:
@@ -287,7 +289,8 @@ def test_a_body_without_a_length_is_bounded_too(page: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["🚀👽", "رحلة إلى القمر", "太空恐怖", "\u202etxet desrever", "a\u0000b", "<script>alert(1)</script>", "\ud800"]
+    "text",
+    ["🚀👽", "رحلة إلى القمر", "太空恐怖", "\u202etxet desrever", "a\u0000b", "<script>alert(1)</script>", "\ud800"],
 )
 def test_a_wish_may_be_in_any_script(page: TestClient, text: str) -> None:
     answer = page.post("/api/ask", content=json.dumps({"text": text}), headers={"content-type": "application/json"})

@@ -92,7 +92,11 @@ def test_a_port_that_is_taken_is_told_in_one_line(tmp_path: Path, option: str) -
         given = [part for pair in ports.items() for part in pair]
         command = [sys.executable, "-c", "from sottovoce.cli.main import run; run()", "client", "serve"]
         done = subprocess.run(
-            [*command, "--home", str(tmp_path / "home"), *given], capture_output=True, text=True, timeout=60, check=False
+            [*command, "--home", str(tmp_path / "home"), *given],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
     assert option in done.stderr and "free" in done.stderr

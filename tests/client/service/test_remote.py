@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
-from served import access, make_bundle, make_device, service
 from grpc import aio
+from served import access, make_bundle, make_device, service
 
 from sottovoce.client.service import device_pb2 as pb
 from sottovoce.client.service.device import Device
@@ -217,5 +217,7 @@ def test_another_process_calls_by_the_example(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         assert "because of" in done.stdout and running.token not in done.stdout + done.stderr
         assert len(json.loads((running.home / "service.json").read_text())) == 3
-        refused = subprocess.run([*command, "--token", "wrong"], capture_output=True, text=True, timeout=60, check=False)
+        refused = subprocess.run(
+            [*command, "--token", "wrong"], capture_output=True, text=True, timeout=60, check=False
+        )
         assert refused.returncode == 1 and "UNAUTHENTICATED" in refused.stderr

@@ -18,7 +18,7 @@ export function card(item, place, strongest, acts) {
       el("p", { class: "score" },
         el("span", { class: "label" }, t("score")), " ",
         el("strong", {}, signed(item.score).replace(/^\+/, "")), " ",
-        el("span", { class: "share" }, el("span", { class: "label" }, t("likely")), percent(item.probability))),
+        item.probability !== null && el("span", { class: "share" }, el("span", { class: "label" }, t("likely")), percent(item.probability))),
       reasons(item, strongest),
       el("div", { class: "acts" },
         act("like", "like", () => acts.give("like", item.item_id, item.title), item),
