@@ -106,6 +106,11 @@ class Device:
         self._wishes: OrderedDict[tuple[str, str], FloatArray] = OrderedDict()
         self._lock = threading.Lock()
 
+    def close(self) -> None:
+        """Write what waits, and let go of the home."""
+        self.impressions.close()
+        self._people.close()
+
     def recommend(self, wanted: Wanted, like: str = "") -> Listing:
         """The best items for the person; or such as are like one item.
 
@@ -201,7 +206,6 @@ class Device:
         else:
             self._position(loaded, subject)
         self.home.histories.record(self.user, subject, kind=kind)
-        self._people.changed()
 
     def undo(self) -> Entry:
         """Take back the last thing that the person said and that stands.
@@ -211,7 +215,6 @@ class Device:
             DataError: it could not be taken back.
         """
         event = self.home.histories.undo(self.user)
-        self._people.changed()
         if event is None:
             raise NotFoundError("there is nothing to undo")
         return self._entry(event)
@@ -223,7 +226,6 @@ class Device:
             DataError: it could not be deleted.
         """
         gone = self.home.histories.forget(self.user, subject)
-        self._people.changed()
         self.impressions.forget(self.user, subject)
         return gone
 

@@ -61,7 +61,7 @@ def serve(
     try:
         asyncio.run(_serve(device, port, grpc_port, ready))
     finally:
-        device.impressions.close()
+        device.close()
         (home.folder / ADDRESS_FILE).unlink(missing_ok=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import sqlite3
@@ -20,6 +21,8 @@ from sottovoce.client.service.access import COOKIE, CSRF_HEADER
 from sottovoce.client.service.device import Device
 from sottovoce.client.service.guard import MAX_BODY_BYTES
 from sottovoce.client.service.page import make_page
+from sottovoce.common.privacy.accounting import ReleaseEvent, epsilon
+from sottovoce.common.privacy.ledger import Release
 
 ACCESS = access()
 ORIGIN = "http://127.0.0.1:8765"
@@ -38,7 +41,7 @@ def browser(device: Device) -> TestClient:
 def device(tmp_path: Path) -> Iterator[Device]:
     made = make_device(tmp_path, make_bundle(tmp_path / "bundle"))
     yield made
-    made.impressions.close()
+    made.close()
 
 
 @pytest.fixture
@@ -221,6 +224,24 @@ def test_the_privacy_view_of_a_device_that_sent_nothing(page: TestClient) -> Non
     assert privacy["cap"] > 0
 
 
+@pytest.mark.parametrize(("maker", "seen"), [("server", ["server"]), ("node-1", ["node"])])
+def test_the_privacy_view_lists_all_that_left(page: TestClient, device: Device, maker: str, seen: list[str]) -> None:
+    ledger, events = device.home.ledger, []
+    for number, payload in enumerate((b"first sum", b"second sum")):
+        release = Release("films", "run", number, "head", maker)
+        events.append(ReleaseEvent("head", 2.0, 1.0, 1))
+        ledger.open(release, events[-1], "request", "os", 8.0, 1e-5)
+        (ledger.record_sent if maker == "server" else ledger.persist)(release, payload)
+    ledger.open(Release("films", "run", 2, "head", maker), events[-1], "request", "os", 8.0, 1e-5)  # never sent
+    privacy = page.get("/api/privacy").json()
+    assert privacy["epsilon"] == pytest.approx(epsilon([ReleaseEvent("head", 2.0, 1.0, 3)], 1e-5))
+    assert [update["release"] for update in privacy["updates"]] == [f"films/run/{n}/head/{maker}" for n in (1, 0)]
+    assert [(update["bytes"], update["sha256"]) for update in privacy["updates"]] == [
+        (len(payload), hashlib.sha256(payload).hexdigest()) for payload in (b"second sum", b"first sum")
+    ]
+    assert all(update["at"].endswith("Z") for update in privacy["updates"]) and privacy["seen"] == seen
+
+
 def test_profile_and_model_card(page: TestClient) -> None:
     say(page, "like", "i3")
     profile = page.get("/api/profile").json()
@@ -324,7 +345,7 @@ def test_without_a_model_the_page_says_so_and_keeps_what_it_has(tmp_path: Path) 
     history = page.get("/api/history").json()
     assert history["entries"][0] == {**history["entries"][0], "subject": "i1", "title": None}
     assert page.get("/api/privacy").json()["history"] == 1
-    device.impressions.close()
+    device.close()
 
 
 @pytest.mark.parametrize("damage", ["manifest.json", "head.safetensors", "catalogue.json", "all"])
@@ -345,7 +366,7 @@ def test_a_broken_bundle_is_told_and_the_page_stays_up(tmp_path: Path, damage: s
     shutil.rmtree(bundle, ignore_errors=True)
     make_bundle(bundle)
     assert listed(page)["history"] == 1
-    device.impressions.close()
+    device.close()
 
 
 def test_a_new_model_is_used_at_once_and_a_broken_one_not_at_all(page: TestClient, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ device.feedback("like", "i1")
 assert device.recommend(Wanted()).cards
 device.ask("space", 0.5, Wanted())
 device.profile(), device.privacy(), device.explain("i2")
-device.impressions.close()
+device.close()
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
 TRAINS = {"torch", "transformers", "sentence_transformers", "opacus", "flwr", "ray", "pandas", "sklearn"}

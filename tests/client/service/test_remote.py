@@ -36,7 +36,7 @@ async def calling(device: Device) -> AsyncIterator[DeviceAsyncStub]:
     async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield DeviceStub(channel)
     await server.stop(0)
-    device.impressions.close()
+    device.close()
 
 
 def over(device: Device, calls: Callable[[DeviceAsyncStub], Awaitable[None]]) -> None:

@@ -95,6 +95,7 @@ async function fetchList() {
 async function refresh(focusPlace) {
   const turn = ++latest;
   results.setAttribute("aria-busy", "true");
+  tellAsk(wanted.text ? t("loading") : t("ask_button"));
   try {
     const answer = await fetchList();
     if (turn !== latest) return;
@@ -106,8 +107,17 @@ async function refresh(focusPlace) {
     complain(error);
     if (!results.childElementCount) throw error;
   } finally {
-    results.removeAttribute("aria-busy");
+    if (turn === latest) {
+      results.removeAttribute("aria-busy");
+      tellAsk(t("ask_button"));
+    }
   }
+}
+
+// The first wish starts the encoder, which takes a moment.
+function tellAsk(text) {
+  const button = document.querySelector(".ask button");
+  if (button) button.textContent = text;
 }
 
 const acts = {
