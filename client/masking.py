@@ -10,7 +10,7 @@ import re
 
 _YEARS = re.compile(r"(?:19|20)\d\d(?:[\s-]+(?:19|20)\d\d)*")
 _MAIL = re.compile(r"[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
-_PHONE = re.compile(r"(?<![\w.])\+?\(?\d(?:[\s().-]{0,2}\d){6,14}(?!\w)")
+_PHONE = re.compile(r"(?<![A-Za-z0-9_.])\+?\(?\d(?:[\s().-]{0,2}\d){6,14}(?![A-Za-z0-9_])")
 _NAME = re.compile(
     r"((?i:\b(?:my name is|my name's|i am called|i'm called|call me|ich hei(?:ß|ss)e|je m'appelle|me llamo))\s+)"
     r"[^\W\d_][\w'’-]*(?:\s+[A-ZÀ-ÖØ-Þ][\w'’-]*){0,3}"

