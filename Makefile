@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 FOLDERS := cli client common server simulations
 
-.PHONY: setup demo federation test quick lint bench experiments clean
+.PHONY: setup demo page federation proto test quick lint bench experiments clean
 
 setup: $(STAMP)
 
@@ -23,6 +23,16 @@ demo: $(STAMP)
 # A server and four nodes on this machine, over TLS: three rounds, a model on every node, one person's list.
 federation: $(STAMP)
 	$(BIN)/python -m sottovoce.simulations.demonstration runs/federation
+
+# The demo's model, as the person behind a device sees it.
+page: $(STAMP)
+	test -d runs/demo/bundle || $(MAKE) demo
+	$(BIN)/sottovoce client serve --bundle runs/demo/bundle
+
+# The code that gRPC generates from its description is part of the repository.
+proto: $(STAMP)
+	cd $(VENV)/links && PATH="$(CURDIR)/$(BIN):$$PATH" python -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. \
+		--mypy_out=. --mypy_grpc_out=. sottovoce/client/service/device.proto
 
 test: $(STAMP)
 	$(BIN)/python -m pytest tests

@@ -18,6 +18,7 @@ from sottovoce.cli.evaluate import evaluate
 from sottovoce.cli.export import export
 from sottovoce.cli.prepare import prepare
 from sottovoce.cli.report import report
+from sottovoce.cli.serve import serve
 from sottovoce.cli.server import server
 from sottovoce.cli.simulate import simulate
 from sottovoce.cli.sweep import sweep
@@ -37,7 +38,11 @@ def main(debug: Annotated[bool, typer.Option(help="Show the traceback of an erro
     """A federated recommender that learns under user-level differential privacy."""
 
 
+client = typer.Typer(help="This device: its page.", no_args_is_help=True)
+client.command()(serve)
+
 app.add_typer(data, name="data")
+app.add_typer(client, name="client")
 app.add_typer(server, name="server")
 app.add_typer(client, name="client")
 app.command()(simulate)

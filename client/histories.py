@@ -194,6 +194,15 @@ class HistoryStore:
         self._database.scrub()
         return gone
 
+    def page(self, user: str, offset: int, limit: int) -> tuple[int, list[Event]]:
+        """How many events of one user stand, and `limit` of them from `offset` on, the last recorded first."""
+        standing = f"{_STANDING} AND user = ?"
+        with self._database.transaction(write=False) as connection:
+            total = int(connection.execute(f"SELECT COUNT(*) FROM ({standing})", (user,)).fetchone()[0])  # noqa: S608
+            rows = connection.execute(f"{standing} ORDER BY id DESC LIMIT ? OFFSET ?", (user, limit, offset)).fetchall()
+        names = ("user", "kind", "item", "at", "rating", "words")
+        return total, [Event(**dict(zip(names, row, strict=True))) for row in rows]
+
     def users(self) -> list[str]:
         """Everybody with an event, by name."""
         with self._database.transaction(write=False) as connection:
