@@ -16,7 +16,8 @@ import pytest
 from sottovoce.common.errors import DataError
 from sottovoce.common.privacy.accounting import ReleaseEvent, epsilon
 from sottovoce.common.privacy.plan import Trust, make_plan
-from sottovoce.simulations.report import audit_figure, read_results, spending, summarise, write_report
+from sottovoce.simulations.report import audit_figure, read_results, spending, write_report
+from sottovoce.simulations.summary import summarise
 
 DELTA = 1e-5
 METRICS = ("full.ndcg@10", "sampled.hr@10")
