@@ -23,9 +23,9 @@ def tune(
     contender: Annotated[
         list[str] | None, typer.Option("--contender", help="Who is tuned, all by default; may be repeated.")
     ] = None,
-    trials: Annotated[int, typer.Option("--trials", help="Trials of every search.")] = 25,
+    trials: Annotated[int, typer.Option("--trials", help="Trials of every search.")] = 20,
     seeds: Annotated[int, typer.Option("--seeds", help="Runs per trial, where runs differ by their noise.")] = 1,
-    confirm: Annotated[int, typer.Option("--confirm", help="Runs of each finalist, with fresh noise.")] = 5,
+    confirm: Annotated[int, typer.Option("--confirm", help="Runs of each finalist, with fresh noise.")] = 4,
     seed: options.Seed = 0,
     workers: Annotated[int, typer.Option("--workers", help="Worker processes, one thread each.")] = 1,
     settings: options.Set = None,

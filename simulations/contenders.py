@@ -18,7 +18,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from sottovoce.common.config import Config, parse
+from sottovoce.common.config import Config, given, parse
 from sottovoce.common.errors import ConfigError
 from sottovoce.common.evaluation import Scorer, evaluate
 from sottovoce.simulations.prepare import Prepared, prepare
@@ -40,15 +40,20 @@ def _log(low: float, high: float) -> FloatDistribution:
     return FloatDistribution(low, high, log=True)
 
 
-ROUNDS: Space = {"rounds": IntDistribution(1, 40, log=True), "clip_norm": _log(0.1, 1.0),
-                 "learning_rate": _log(2.0, 200.0)}  # fmt: skip
-"""Of every contender that trains in noised rounds."""
+def noised_rounds(population: int) -> Space:
+    """Of every contender that trains in noised rounds: more people pay for more of them."""
+    most = 20 if population < 5_000 else 60
+    return {
+        "rounds": IntDistribution(1, most, log=True),
+        "clip_norm": _log(0.1, 1.0),
+        "learning_rate": _log(2.0, 200.0),
+    }
+
 
 EXACT_ROUNDS: Space = {"train.rounds": IntDistribution(8, 40, log=True), "train.learning_rate": _log(1e-3, 0.1),
                        "train.weight_decay": _log(1e-5, 1e-2)}  # fmt: skip
 PRIORS: Space = {"head.content_weight": _log(2.0, 8.0), "head.popularity_weight": _log(0.5, 3.0)}
-NOISED_ROUNDS: Space = {"privacy.popularity_share": FloatDistribution(0.05, 0.95),
-                        **{f"train.{name}": values for name, values in ROUNDS.items()}}  # fmt: skip
+SPLIT: Space = {"privacy.popularity_share": FloatDistribution(0.05, 0.95)}
 RANK: Space = {"head.rank": CategoricalDistribution((4, 8, 16, 32))}
 MIX: Space = {"head.mix": CategoricalDistribution((8, 16, 32))}
 
@@ -59,14 +64,14 @@ class Contender:
 
     Attributes:
         name: As the report calls it.
-        space: What is searched under a budget (a finite ε), or without (infinity); `None` where it does not exist.
+        space: What is searched at the budget and the population of these settings; `None` where it does not exist.
         measure: What values are worth: resolved settings of a run, and values → the metrics of one run.
         committed: The values that the project has at present.
         noisy: Whether two runs differ by more than their settings.
     """
 
     name: str
-    space: Callable[[float], Space | None]
+    space: Callable[[Config], Space | None]
     measure: Callable[[Config, Values], Row]
     committed: Callable[[Config], Values]
     noisy: bool = True
@@ -87,9 +92,13 @@ def contender(name: str) -> Contender:
 def _own(name: str, parts: Space, fixed: Values, trained: bool = True) -> Contender:
     """A head of ours: `parts` are searched beside what all share, `fixed` are not."""
 
-    def space(epsilon: float) -> Space:
-        rounds = EXACT_ROUNDS if math.isinf(epsilon) else NOISED_ROUNDS
-        return {**PRIORS, **(rounds if trained else {}), **parts}
+    def space(config: Config) -> Space:
+        if not trained:
+            return PRIORS
+        if math.isinf(config.privacy.epsilon):
+            return {**PRIORS, **EXACT_ROUNDS, **parts}
+        rounds = noised_rounds(given(config.privacy.population))
+        return {**PRIORS, **SPLIT, **{f"train.{name}": values for name, values in rounds.items()}, **parts}
 
     def measure(config: Config, values: Values) -> Row:
         outcome = run_cell(Cell(Kind.RUN, Runtime.LOCAL, _updated(config, {**fixed, **values}), ""))
@@ -99,7 +108,7 @@ def _own(name: str, parts: Space, fixed: Values, trained: bool = True) -> Conten
 
     def committed(config: Config) -> Values:
         known = settings(_updated(config, fixed))
-        return {name: known[name] for name in space(config.privacy.epsilon)}
+        return {name: known[name] for name in space(config)}
 
     return Contender(name, space, measure, committed)
 
@@ -113,7 +122,7 @@ def _updated(config: Config, values: Values) -> Config:
 
 def _reference(
     name: str,
-    space: Space,
+    space: Space | Callable[[Config], Space],
     scorer: Callable[[Prepared, Config, Values], Scorer],
     committed: Callable[[Config], Values],
     private: bool = False,
@@ -124,17 +133,27 @@ def _reference(
         prepared = prepare(read_once(config), config)
         return measures(evaluate(scorer(prepared, config, values), prepared.held_out, len(prepared.catalogue)))
 
-    return Contender(
-        name, lambda epsilon: space if private != math.isinf(epsilon) else None, measure, committed, private
-    )
+    def at(config: Config) -> Space | None:
+        if private == math.isinf(config.privacy.epsilon):
+            return None
+        return space(config) if callable(space) else space
+
+    return Contender(name, at, measure, committed, private)
 
 
 def _fields(settings: Any, space: Space) -> Values:  # noqa: ANN401 - the settings of any reference
     return {each.name: getattr(settings, each.name) for each in fields(settings) if each.name in space}
 
 
-FROM_ZERO: Space = {**ROUNDS, "size": CategoricalDistribution((4, 8, 16, 32)), "spread": _log(0.1, 2.0),
-                    "weight": _log(1.0, 16.0)}  # fmt: skip
+def _from_zero_space(config: Config) -> Space:
+    sizes: Space = {
+        "size": CategoricalDistribution((4, 8, 16, 32)),
+        "spread": _log(0.1, 2.0),
+        "weight": _log(1.0, 16.0),
+    }
+    return {**noised_rounds(given(config.privacy.population)), **sizes}
+
+
 LOCAL_DP: Space = {"content_weight": _log(2.0, 8.0), "popularity_weight": _log(0.05, 3.0)}
 IALS: Space = {"size": CategoricalDistribution((16, 32, 64, 128)), "weight": _log(1.0, 100.0),
                "regularization": _log(0.01, 10.0)}  # fmt: skip
@@ -154,12 +173,12 @@ CONTENDERS = (
     _own("full item delta", {}, {"head.rank": 128, "head.mix": 0}),
     _reference(
         "from zero",
-        FROM_ZERO,
+        _from_zero_space,
         lambda prepared, config, values: of_model(
             from_zero(prepared.held_out.known, len(prepared.catalogue), config.plan(), FromZero(**values)),
             prepared.held_out.known,
         ),
-        lambda config: _fields(_chosen(config).from_zero_at(config.privacy.epsilon), FROM_ZERO),
+        lambda config: _fields(_chosen(config).from_zero_at(config.privacy.epsilon), _from_zero_space(config)),
         private=True,
     ),
     _reference(

@@ -17,9 +17,6 @@ from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
-
-mpl.use("Agg")
-from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
@@ -167,7 +164,8 @@ def _relative_noise(row: pd.Series[Any]) -> float:
 def curves(name: str, title: str, table: pd.DataFrame, x: str, panels: dict[str, str], command: str) -> Figure:
     """One panel per metric: mean over seeds, the band the 95 % interval over users (mean of the seeds' intervals)."""
     data = summarise(table, x, list(panels))
-    canvas, axes = pyplot.subplots(1, len(panels), figsize=(5 * len(panels), 3.8), layout="constrained", squeeze=False)
+    canvas = Canvas(figsize=(5 * len(panels), 3.8), layout="constrained")
+    axes = canvas.subplots(1, len(panels), squeeze=False)
     for axis, (metric, label) in zip(axes[0], panels.items(), strict=True):
         scale = 1e-6 if metric in TRAFFIC else 1.0
         _draw_curves(axis, data, metric, scale)
@@ -200,7 +198,8 @@ def budget_figure(name: str, title: str, table: pd.DataFrame, command: str) -> F
         for step, spent in enumerate(spending(events, float(run["spent.delta"]))):
             lines.append({"budget": budget(run["privacy.epsilon"]), "release": step, "epsilon": spent})
     data = pd.DataFrame(lines, columns=["budget", "release", "epsilon"])
-    canvas, axis = pyplot.subplots(figsize=(5.5, 3.8), layout="constrained")
+    canvas = Canvas(figsize=(5.5, 3.8), layout="constrained")
+    axis = canvas.subplots()
     for given, line in data.groupby("budget"):
         axis.step(line["release"], line["epsilon"], where="post", marker="o", markersize=3, label=f"ε = {given:g}")
     axis.set_xlabel("release (0 is popularity, then the rounds of the head)")
@@ -227,7 +226,8 @@ def audit_figure(audits: Sequence[dict[str, Any]]) -> Figure:
         if found.get("epsilon_lower_bound") is not None
     ]
     data = pd.DataFrame(lines, columns=["claimed ε", "attack", "lower bound on ε"])
-    canvas, axis = pyplot.subplots(figsize=(5.5, 3.8), layout="constrained")
+    canvas = Canvas(figsize=(5.5, 3.8), layout="constrained")
+    axis = canvas.subplots()
     reach = max(data["claimed ε"].max(), data["lower bound on ε"].max(), 1.0) * 1.1
     axis.plot([0, reach], [0, reach], color="grey", linestyle="--", linewidth=1, label="claim")
     for attack, found in data.groupby("attack"):

@@ -42,15 +42,15 @@ def with_series(table: pd.DataFrame, x: str) -> pd.DataFrame:
 
 def series(table: pd.DataFrame, x: str = "epsilon") -> pd.Series[str]:
     """A name for each row's curve: what its grid says after ` / `, else the model and the settings that differ."""
-    given = _given_names(table)
-    own = table[(table["model"] == OWN) & given.isna()]
+    table = table.assign(given=_given_names(table))
+    own = table[(table["model"] == OWN) & (table["given"] == "")]
     varied = [name for name in VARIED if name in table and name != x and _told_apart(own, name, x)]
 
     def label(row: pd.Series[Any]) -> str:
         if row["model"] != OWN:
             told = str(row["model"])
         else:
-            told = given[row.name] or ", ".join(_setting(name, row[name]) for name in varied) or OWN
+            told = row["given"] or ", ".join(_setting(name, row[name]) for name in varied) or OWN
         place = budget(row["privacy.epsilon"])
         if x == "epsilon" or math.isnan(place):
             return told
@@ -59,12 +59,10 @@ def series(table: pd.DataFrame, x: str = "epsilon") -> pd.Series[str]:
     return table.apply(label, axis=1)
 
 
-def _given_names(table: pd.DataFrame) -> pd.Series[Any]:
-    """The curve that a grid's name gives its runs, as in `heads / + V`; nothing where it gives none."""
-    if "name" not in table:
-        return pd.Series(None, index=table.index, dtype=object)
-    names = table["name"].astype(str)
-    return names.str.split(" / ", n=1).str[1].where(names.str.contains(" / "), None)
+def _given_names(table: pd.DataFrame) -> pd.Series[str]:
+    """The curve that a grid's name gives its runs, as in `heads / + V`; empty where it gives none."""
+    names = table["name"].astype(str) if "name" in table else pd.Series("", index=table.index)
+    return names.map(lambda name: name.partition(" / ")[2])
 
 
 def monotony(table: pd.DataFrame, metric: str) -> Iterator[str]:
@@ -140,7 +138,7 @@ def _why(before: pd.DataFrame, after: pd.DataFrame) -> str:
 
 def _told_apart(own: pd.DataFrame, name: str, x: str) -> bool:
     """Whether a setting differs between runs that would share a place: presets differ between budgets."""
-    place = ["dataset.name", "privacy.epsilon", *([x] if x in own and x != "dataset.users" else [])]
+    place = ["dataset.name", "privacy.epsilon", *([x] if x in own else [])]
     return bool((own.groupby(place)[name].nunique() > 1).any())
 
 

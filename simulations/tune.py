@@ -67,10 +67,10 @@ class Effort:
         seed: Of sampler and noise.
     """
 
-    trials: int = 25
+    trials: int = 20
     seeds: int = 1
-    finalists: int = 3
-    confirm: int = 5
+    finalists: int = 2
+    confirm: int = 4
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -177,13 +177,12 @@ def plan_searches(configs: Sequence[Config], contenders: Sequence[str]) -> tuple
         ready = config.model_copy(update={"data": data, "privacy": privacy})
         resolved.append(ready.resolve(len(dataset.histories), dataset.name))
         resolved[-1].plan()
-    searches = [
-        Search(each, config) for config in resolved for each in chosen if each.space(config.privacy.epsilon) is not None
-    ]
+    searches = [Search(each, config) for config in resolved for each in chosen if each.space(config) is not None]
     for each in chosen:
         if not any(search.contender is each for search in searches):
-            private = each.space(1.0) is not None
-            raise ConfigError("--contender", each.name, f"an --epsilon {'below inf' if private else 'inf'} beside it")
+            raise ConfigError(
+                "--contender", each.name, f"an --epsilon {'below inf' if each.noisy else 'inf'} beside it"
+            )
     return searches, data_sha256(read_once(configs[0]))
 
 
@@ -240,7 +239,7 @@ def _study(storage: optuna.storages.RDBStorage, out: Path, search: Search, sha25
 
 
 def _space(search: Search) -> dict[str, optuna.distributions.BaseDistribution]:
-    return dict(search.contender.space(search.epsilon) or {})
+    return dict(search.contender.space(search.config) or {})
 
 
 def _sampler(effort: Effort, number: int) -> optuna.samplers.TPESampler:

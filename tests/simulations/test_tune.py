@@ -123,8 +123,9 @@ def test_a_search_can_be_repeated_and_goes_on_where_it_was_stopped(tmp_path: Pat
     assert not (tmp_path / "stopped" / "tuning.json").exists()
     measured.stop_after = math.inf
     assert tune([config()], NAMES, tmp_path / "stopped", EFFORT) == whole
-    assert len(measured.asked) == len(trials)
-    assert sorted(map(str, (asked[2:] for asked in measured.asked))) == sorted(map(str, trials))
+    # What was measured and not yet written down when it stopped is measured again.
+    assert len(trials) <= len(measured.asked) <= len(trials) + len(NAMES)
+    assert {str(asked[2:]) for asked in measured.asked} == set(map(str, trials))
 
 
 def test_more_trials_go_on_from_those_that_were_made(tmp_path: Path, measured: Measured) -> None:
@@ -186,12 +187,12 @@ def test_what_is_no_tuning_is_named(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("each", CONTENDERS, ids=lambda each: each.name)
 def test_every_contender_can_be_measured_at_its_committed_values(each: module.Contender) -> None:
-    epsilon = 4.0 if each.space(4.0) is not None else math.inf
+    epsilon = 4.0 if each.noisy else math.inf
     quick = {"size": 8, "epochs": 1, "train.rounds": 1, "rounds": 1, "neighbours": 5}
     [search], _ = plan_searches([config(epsilon)], [each.name])
     fixed = search.config
     values = each.committed(fixed)
-    space = each.space(epsilon)
+    space = each.space(fixed)
     assert space is not None and set(values) == set(space)
     values |= {name: value for name, value in quick.items() if name in values}
     if "full" in each.name:
@@ -201,10 +202,13 @@ def test_every_contender_can_be_measured_at_its_committed_values(each: module.Co
 
 
 def test_ranges_are_shared_by_all_who_train_in_noised_rounds() -> None:
-    own, other = contender("+ V").space(1.0), contender("from zero").space(1.0)
-    assert own is not None and other is not None
-    for name in ("rounds", "clip_norm", "learning_rate"):
-        assert own[f"train.{name}"] == other[name]
+    known = [config().resolve(people) for people in (60, 10_000)]
+    for each in known:
+        own, other = contender("+ V").space(each), contender("from zero").space(each)
+        assert own is not None and other is not None
+        for name in ("rounds", "clip_norm", "learning_rate"):
+            assert own[f"train.{name}"] == other[name]
+    assert contender("from zero").space(known[0]) != contender("from zero").space(known[1])
 
 
 @pytest.mark.slow
