@@ -49,7 +49,7 @@ experiments: $(STAMP)
 	for epsilon in 1 8; do \
 		$(BIN)/sottovoce simulate --data ml-100k --epsilon $$epsilon --seed 0 --references none --force \
 			--out $(RESULTS)/audited-$$epsilon && \
-		$(BIN)/sottovoce audit $(RESULTS)/audited-$$epsilon || exit $$?; \
+		$(BIN)/sottovoce audit $(RESULTS)/audited-$$epsilon --shadows 0 --readers 0 || exit $$?; \
 	done
 	$(BIN)/sottovoce report $$(dirname $(RESULTS)/*/results.parquet) --out $(RESULTS)/report.html \
 		$$(printf -- '--audit %s ' $(RESULTS)/*/audit.json) $$(printf -- '--tuning %s ' experiments/tuning-*.json)

@@ -86,7 +86,15 @@ class ReferenceSettings:
         return self.local_dp[max(budget for budget in self.local_dp if budget <= epsilon)]
 
 
-CHOSEN = {"ml-100k": ReferenceSettings(), "msweb": ReferenceSettings()}
+CHOSEN = {
+    "ml-100k": ReferenceSettings(
+        from_zero={
+            0.0: FromZero(size=16, spread=0.17, weight=13.8, rounds=13, clip_norm=0.207, learning_rate=10.4),
+            8.0: FromZero(size=32, spread=0.414, weight=1.65, rounds=10, clip_norm=0.629, learning_rate=50.3),
+        }
+    ),
+    "msweb": ReferenceSettings(),
+}
 
 
 def reference_settings(preset: str | None) -> ReferenceSettings:

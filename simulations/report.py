@@ -1,6 +1,6 @@
-"""A report that can be put before a review board: one HTML file that needs no network, and its figures as SVG and PNG.
+"""A report that can be put before a review board: one HTML file that needs no network.
 
-It is made from the tables that `sottovoce sweep` leaves and from what `sottovoce audit` says, and from nothing else.
+Beside it lie its figures as SVG and PNG, and their data as CSV. It is made from the tables that `sottovoce sweep` leaves and from what `sottovoce audit` says, and from nothing else.
 Each figure stands with its caption, the command that made its data, and the data.
 """
 
@@ -90,6 +90,7 @@ def write_report(
     for figure in figures:
         for ending in ("svg", "png"):
             figure.canvas.savefig(out.parent / "figures" / f"{figure.name}.{ending}", dpi=120)
+        figure.data.to_csv(out.parent / "figures" / f"{figure.name}.csv", index=False, float_format="%.6g")
     unfinished = out.with_suffix(".part")
     unfinished.write_text(page(figures, broken, [read_tuning(path) for path in tunings]), encoding="utf-8")
     unfinished.replace(out)

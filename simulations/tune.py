@@ -143,6 +143,9 @@ def tune(
         found = list(_confirmed(pool, searches, studies, effort))
     except BrokenProcessPool as error:
         raise FederationError("a worker of the search died (out of memory?): start again, and it goes on") from error
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        reason = "cannot be written; finished trials are kept, so start the search again"
+        raise DataError(out / "study.sqlite", reason) from error
     finally:
         pool.shutdown(cancel_futures=True)
     facts: Facts = {

@@ -172,8 +172,6 @@ def _references(run: Cell, which: str) -> Iterator[Planned]:
     central = {"popularity": [Kind.POPULARITY], "quick": [Kind.REFERENCES], "all": [Kind.REFERENCES, Kind.ATTENTION]}
     yield from (_reference(kind, run, without) for kind in central[which])
     if asked.trust is Trust.NONE:
-        if which == "all":
-            yield _reference(Kind.FROM_ZERO, run, without)
         return
     privacy = PrivacySettings(
         epsilon=asked.epsilon,

@@ -101,6 +101,7 @@ def test_the_page_needs_no_network_and_holds_every_figure(utility: Path, tmp_pat
         assert figure.command in text
         assert (tmp_path / "page" / "figures" / f"{figure.name}.svg").stat().st_size > 1000
         assert (tmp_path / "page" / "figures" / f"{figure.name}.png").read_bytes()[1:4] == b"PNG"
+        assert len(pd.read_csv(tmp_path / "page" / "figures" / f"{figure.name}.csv")) == len(figure.data)
 
 
 def test_what_is_drawn_is_the_mean_over_seeds(utility: Path) -> None:

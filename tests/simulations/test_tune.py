@@ -6,6 +6,7 @@ import json
 import math
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import sqlalchemy.exc
 
 from sottovoce.common.config import Config, parse
 from sottovoce.common.errors import ConfigError, DataError
@@ -23,6 +25,7 @@ from sottovoce.simulations import tune as module
 from sottovoce.simulations.contenders import CONTENDERS, Values, contender
 from sottovoce.simulations.tune import METRIC, Effort, Facts, plan_searches, read_tuning, tune
 
+tell = module._tell
 NAMES = ["+ V", "from zero"]
 EFFORT = Effort(trials=12, seeds=2, finalists=2, confirm=3, seed=5)
 
@@ -158,6 +161,21 @@ def test_what_is_no_study_is_named(tmp_path: Path) -> None:
         tune([config()], ["+ V"], tmp_path, EFFORT)
 
 
+def test_a_full_disk_leaves_finished_trials(
+    tmp_path: Path, measured: Measured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise sqlalchemy.exc.OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_tell", lambda *arguments: (full if len(measured.asked) > 5 else tell)(*arguments))
+        with pytest.raises(DataError, match=r"study\.sqlite: cannot be written"):
+            tune([config()], ["+ V"], tmp_path, EFFORT)
+    measured.asked.clear()
+    tune([config()], ["+ V"], tmp_path, EFFORT)
+    assert len([asked for asked in measured.asked if asked[3][0] < module.FRESH]) == 12 - 5
+
+
 def test_mistakes_are_told_before_anything_is_written(tmp_path: Path, measured: Measured) -> None:
     out = tmp_path / "out"
     for configs, names, expected in (
@@ -244,8 +262,6 @@ def test_a_killed_search_goes_on_and_ends_as_if_it_had_not_been(tmp_path: Path) 
 
 def done(folder: Path) -> int:
     """How many trials the study of a folder holds."""
-    import sqlite3
-
     try:
         with sqlite3.connect(f"file:{folder / 'study.sqlite'}?mode=ro", uri=True) as study:
             return int(

@@ -99,7 +99,7 @@ def test_references_stand_once_per_split_and_budget(tmp_path: Path) -> None:
     kinds = [each.cell.kind for each in planned]
     assert {kind: kinds.count(kind) for kind in Kind} == {
         Kind.RUN: 6, Kind.REFERENCES: 1, Kind.ATTENTION: 1, Kind.POPULARITY: 0, Kind.DP_POPULARITY: 2,
-        Kind.FROM_ZERO: 3, Kind.LOCAL_DP: 2,
+        Kind.FROM_ZERO: 2, Kind.LOCAL_DP: 2,
     }  # fmt: skip
     for each in planned:
         if each.cell.kind is Kind.DP_POPULARITY:
@@ -187,11 +187,11 @@ def test_a_run_gives_all_metrics_with_intervals_and_what_was_spent(tmp_path: Pat
     grid = '[grid]\nprivacy.epsilon = [4, "inf"]\nprivacy.delta = [1e-3]'
     planned = module.plan_cells(read_experiment(write(tmp_path, grid, HEAD.replace('"none"', '"all"'))))
     outcomes = [run_cell(each.cell, tmp_path) for each in planned]
-    assert [outcome.error for outcome in outcomes] == [None] * 8
+    assert [outcome.error for outcome in outcomes] == [None] * 7
     rows = [row for outcome in outcomes for row in outcome.rows]
     assert {row["model"] for row in rows} == {
         "sottovoce", "popularity", "DP popularity", "item-kNN", "EASE", "iALS", "SASRec", "DP-FedSGD from zero",
-        "FedSGD from zero", "local DP",
+        "local DP",
     }  # fmt: skip
     for row in rows:
         for protocol in ("sampled", "full"):
