@@ -22,6 +22,7 @@ from sottovoce.cli.serve import serve
 from sottovoce.cli.server import server
 from sottovoce.cli.simulate import simulate
 from sottovoce.cli.sweep import sweep
+from sottovoce.cli.tune import tune
 from sottovoce.common.errors import SottovoceError
 
 app = typer.Typer(
@@ -49,6 +50,7 @@ app.command()(simulate)
 app.command()(prepare)
 app.command()(evaluate)
 app.command()(sweep)
+app.command()(tune)
 app.command()(audit)
 app.command()(budget)
 app.command()(report)
