@@ -17,6 +17,7 @@ from sottovoce.common.evaluation import Evaluation
 from sottovoce.simulations.run import Simulation
 
 COLUMNS = (("sampled", "hr@10"), ("sampled", "ndcg@10"), ("full", "hr@10"), ("full", "ndcg@10"))
+SHOWN = (("impressions", "auc"), ("impressions", "mrr"), ("impressions", "ndcg@10"))
 
 
 class RunProgress(logging.Handler):
@@ -96,13 +97,21 @@ def comparison(simulation: Simulation, others: dict[str, Evaluation]) -> Table:
         show_lines=True,
     )
     table.add_column("")
-    for heading in ("sampled\nHR@10", "sampled\nNDCG@10", "full\nHR@10", "full\nNDCG@10"):
-        table.add_column(heading, justify="right")
+    columns = COLUMNS + (SHOWN if "impressions" in simulation.evaluation.per_user else ())
+    for protocol, metric in columns:
+        table.add_column(f"{protocol}\n{metric.upper()}", justify="right")
     for name, evaluation in {"this run": simulation.evaluation, **others}.items():
-        estimates = [evaluation.estimate(*column) for column in COLUMNS]
-        cells = [f"{_share(each.mean)}\n[dim]{_share(each.low)} – {_share(each.high)}[/dim]" for each in estimates]
+        cells = [_cell(evaluation, *column) for column in columns]
         table.add_row(name, *cells, style="bold" if name == "this run" else None)
     return table
+
+
+def _cell(evaluation: Evaluation, protocol: str, metric: str) -> str:
+    """A mean over its interval; nothing where this protocol was not followed."""
+    if protocol not in evaluation.per_user:
+        return ""
+    each = evaluation.estimate(protocol, metric)
+    return f"{_share(each.mean)}\n[dim]{_share(each.low)} – {_share(each.high)}[/dim]"
 
 
 def one_persons_list(simulation: Simulation, user: int, n: int = 10) -> Table:

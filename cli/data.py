@@ -1,7 +1,8 @@
-"""`sottovoce data`: fetch public data sets."""
+"""`sottovoce data`: fetch public data sets, and write small examples of each format."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,11 +17,31 @@ def main() -> None:
 
 
 @data.command()
-def fetch(name: Annotated[str, typer.Argument(help="ml-100k or msweb")]) -> int:
+def fetch(
+    name: Annotated[str, typer.Argument(help="ml-100k, ml-1m, msweb, goodbooks-10k or mind-small")],
+    file: Annotated[
+        list[Path] | None, typer.Option("--file", help="A file that was downloaded by hand, once per file.")
+    ] = None,
+) -> int:
     """Fetch a public data set into the user's cache, check it, and show its terms."""
     from sottovoce.simulations.datasets import fetch as fetch_data
 
     console = Console()
-    folder = fetch_data(name, lambda line: console.print(line, highlight=False))
+    folder = fetch_data(name, lambda line: console.print(line, highlight=False, soft_wrap=True), file or [])
     console.print(f"{name} lies in {folder}", highlight=False, soft_wrap=True)
+    return 0
+
+
+@data.command()
+def example(
+    domain: Annotated[str, typer.Argument(help="news, shop, courses or social")],
+    out: Annotated[Path, typer.Option("--out", help="A new or empty folder.")],
+    people: Annotated[int, typer.Option("--people", help="How many people.")] = 200,
+    items: Annotated[int, typer.Option("--items", help="How many items.")] = 300,
+) -> int:
+    """Write made-up files in the format of a domain: to try it, and to see how one's own files have to look."""
+    from sottovoce.simulations.datasets.examples import write_example
+
+    for path in write_example(domain, out, people, items):
+        Console().print(str(path), highlight=False, soft_wrap=True)
     return 0

@@ -43,6 +43,8 @@ class DataSettings(Settings):
     """A name, or a path to files of interactions and items."""
     items: str | None = None
     columns: dict[str, str] = {}
+    domain: str | None = None
+    """The preset of texts and words: the data set's own by default."""
     min_interactions: AtLeastOne = 3
     min_rating: Finite = 0.0
     lenient: bool = False

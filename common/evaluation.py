@@ -93,7 +93,8 @@ class Evaluation:
     """What a recommender is worth.
 
     Attributes:
-        per_user: One value per user and metric, by protocol and metric: shape [U].
+        per_user: One value per user and metric, by protocol and metric: shape [U]. Where lists that people were shown
+            are evaluated too, protocol `impressions` has one value per list.
         coverage: Share of the catalogue that stands in at least one user's top 10.
         long_tail: Share of the places of all top 10 lists that hold an item of the long tail.
     """

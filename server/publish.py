@@ -38,6 +38,7 @@ def publish(folder: RunFolder, plan: PrivacyPlan, ledger: Ledger, state: Checkpo
         "run": state.run,
         "round": state.round,
         "state": folder.config.head.state,
+        "domain": folder.config.data.domain or "items",
         "privacy": privacy_facts(plan, ledger),
     }
     catalogue = Catalogue.load(folder.data / "catalogue.json")

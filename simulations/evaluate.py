@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import json
 import statistics
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sottovoce.client.states import render_history
 from sottovoce.common.bundle import Bundle
 from sottovoce.common.encoder import find_encoder
-from sottovoce.common.evaluation import Evaluation, Scorer, evaluate
+from sottovoce.common.errors import ConfigError
+from sottovoce.common.evaluation import Evaluation, FloatArray, Scorer, evaluate
+from sottovoce.common.history import IntArray
+from sottovoce.common.impressions import Score, evaluate_impressions
 from sottovoce.common.privacy.ledger import Ledger
 from sottovoce.common.runfolder import RunFolder
 from sottovoce.server.checkpoint import RoundRecord, Store
@@ -35,8 +40,38 @@ class Timing:
 
 
 def evaluate_bundle(bundle: Bundle, prepared: Prepared) -> Evaluation:
-    """Rank every user's held-out item with a published model."""
-    return evaluate(model_scorer(bundle, prepared), prepared.held_out, len(prepared.catalogue))
+    """Rank every user's held-out item with a published model, and what was shown in every impression kept for that."""
+    evaluation = evaluate(model_scorer(bundle, prepared), prepared.held_out, len(prepared.catalogue))
+    if prepared.impressions is None:
+        return evaluation
+    measured = evaluate_impressions(impression_score(bundle, prepared), prepared.impressions)
+    return replace(evaluation, per_user=evaluation.per_user | {"impressions": measured})
+
+
+def impression_score(bundle: Bundle, prepared: Prepared) -> Score:
+    """Scores of what was shown, with the state after what each impression's reader had clicked before."""
+    model, impressions = bundle.model, prepared.impressions
+    if impressions is None:
+        raise ConfigError("data", prepared.facts["name"], "a data set with impressions")
+    histories = [impressions.history(row) for row in range(len(impressions))]
+    if bundle.manifest["state"] == "items":
+        states: Sequence[FloatArray] | FloatArray = [model.state(history) for history in histories]
+    else:
+        texts = [render_history(history, [""] * len(history), prepared.catalogue.titles) for history in histories]
+        states = _text_states(texts, prepared)
+
+    def score(row: int, candidates: IntArray) -> FloatArray:
+        return np.asarray(model.directions[candidates] @ states[row] + model.head.b[candidates], dtype=np.float32)
+
+    return score
+
+
+def popularity_on_impressions(prepared: Prepared) -> dict[str, NDArray[np.float64]]:
+    """What counting the known clicks is worth on the impressions; nothing where there are none."""
+    if prepared.impressions is None:
+        return {}
+    counts = np.bincount(prepared.held_out.known.items, minlength=len(prepared.catalogue)).astype(np.float32)
+    return evaluate_impressions(lambda _, candidates: counts[candidates], prepared.impressions)
 
 
 def model_scorer(bundle: Bundle, prepared: Prepared) -> Scorer:
@@ -44,11 +79,15 @@ def model_scorer(bundle: Bundle, prepared: Prepared) -> Scorer:
     known, model = prepared.held_out.known, bundle.model
     if bundle.manifest["state"] == "items":
         return lambda rows: model.scores(np.stack([model.state(known[user]) for user in rows]))
-    encoder = find_encoder(prepared.space.encoder, prepared.space.revision)
     titles = prepared.catalogue.titles
     texts = [render_history(known[user], known.words_of(user), titles) for user in range(len(known))]
-    states = prepared.space.project(texts, encoder.encode_cached(texts))
+    states = _text_states(texts, prepared)
     return lambda rows: model.scores(states[rows])
+
+
+def _text_states(texts: Sequence[str], prepared: Prepared) -> FloatArray:
+    encoder = find_encoder(prepared.space.encoder, prepared.space.revision)
+    return prepared.space.project(texts, encoder.encode_cached(texts))
 
 
 def write_result(folder: RunFolder, prepared: Prepared, evaluation: Evaluation, timing: Timing) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from sottovoce.common.encoder import Encoder, find_encoder
 from sottovoce.common.errors import DataError
 from sottovoce.common.evaluation import HeldOut, hold_out
 from sottovoce.common.history import Histories
+from sottovoce.common.impressions import Impressions
 from sottovoce.common.readers import Reader, fit_reader, save_readers
 from sottovoce.common.scoring import FloatArray
 from sottovoce.common.vectors import ItemSpace, fit_item_space
@@ -42,6 +43,7 @@ class Prepared:
         catalogue: The items.
         space: Their vectors.
         held_out: What evaluation knows; `held_out.known` is what the nodes hold.
+        impressions: Lists that people were shown and that no node knows, where the data set has any.
         facts: `name`, `users`, `items`, `interactions` of the data set, and `notes` on what was left out.
     """
 
@@ -49,6 +51,7 @@ class Prepared:
     catalogue: Catalogue
     space: ItemSpace
     held_out: HeldOut
+    impressions: Impressions | None
     facts: dict[str, str | int | list[str]]
 
 
@@ -101,7 +104,9 @@ def open_prepared(folder: Path) -> Prepared:
         raise DataError(folder, "not prepared data: run `sottovoce prepare` or `sottovoce simulate` again") from error
     known = Histories.load(folder / "histories.npz")
     catalogue, space = Catalogue.load(folder / "catalogue.json"), ItemSpace.load(folder / "items.safetensors")
-    return Prepared(folder, catalogue, space, HeldOut(known, targets, negatives), facts)
+    shown = folder / "impressions.npz"
+    impressions = Impressions.load(shown) if shown.exists() else None
+    return Prepared(folder, catalogue, space, HeldOut(known, targets, negatives), impressions, facts)
 
 
 def read_data(config: Config) -> Dataset:
@@ -126,6 +131,8 @@ def _write(folder: Path, dataset: Dataset, config: Config, encoder: Encoder, say
     held_out.known.save(folder / "histories.npz")
     dataset.catalogue.save(folder / "catalogue.json")
     np.savez(folder / "held_out.npz", targets=held_out.targets, negatives=held_out.negatives)
+    if dataset.impressions is not None:
+        dataset.impressions.save(folder / "impressions.npz")
     say(f"encoding {len(dataset.catalogue)} items with {encoder.name}")
     space = item_space(dataset.catalogue, config, encoder)
     space.save(folder / "items.safetensors")
@@ -137,6 +144,7 @@ def _write(folder: Path, dataset: Dataset, config: Config, encoder: Encoder, say
         "items": len(dataset.catalogue),
         "interactions": len(dataset.histories.items),
         "ordered": dataset.ordered,
+        "domain": dataset.domain,
         "notes": list(dataset.notes),
     }
     # Last, since its presence says that all the rest is there.
@@ -165,5 +173,6 @@ def _key(dataset: Dataset, config: Config, encoder: Encoder) -> str:
         hashlib.sha256(histories.items.tobytes() + histories.offsets.tobytes()).hexdigest(),
         hashlib.sha256("\n".join(histories.users.tolist()).encode()).hexdigest(),
         hashlib.sha256("\n".join([] if histories.words is None else histories.words.tolist()).encode()).hexdigest(),
+        "" if dataset.impressions is None else dataset.impressions.sha256,
     ]
     return f"{dataset.name[:40]}-{hashlib.sha256('/'.join(parts).encode()).hexdigest()[:16]}"

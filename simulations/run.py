@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sottovoce.common.bundle import Bundle, load_bundle
 from sottovoce.common.config import Config, given
+from sottovoce.common.domains import domain_of
 from sottovoce.common.errors import BudgetSpentError, ConfigError
 from sottovoce.common.evaluation import Evaluation
 from sottovoce.common.history import Histories
@@ -24,7 +25,7 @@ from sottovoce.common.privacy.noise import add_gaussian, random_source
 from sottovoce.common.privacy.plan import PrivacyPlan, Trust
 from sottovoce.common.runfolder import RunFolder
 from sottovoce.simulations.datasets import Dataset
-from sottovoce.simulations.evaluate import Timing, evaluate_bundle, write_result
+from sottovoce.simulations.evaluate import Timing, evaluate_bundle, popularity_on_impressions, write_result
 from sottovoce.simulations.local_grid import run_locally
 from sottovoce.simulations.prepare import Prepared, open_prepared, prepare, read_data
 from sottovoce.simulations.reference_settings import reference_settings
@@ -91,10 +92,11 @@ def make_run(
         )
     say(f"reading {config.data.source}")
     dataset = read(config)
+    domain = domain_of(config.data.domain or dataset.domain).name
     config = config.resolve(len(dataset.histories), dataset.name)
     config.plan()
     prepared = prepare(dataset, config, say)
-    data = config.data.model_copy(update={"prepared": str(prepared.folder)})
+    data = config.data.model_copy(update={"prepared": str(prepared.folder), "domain": domain})
     if folder.path.exists():
         shutil.rmtree(folder.path)
     folder.path.mkdir(parents=True)
@@ -155,6 +157,8 @@ def references(simulation: Simulation, slow: bool = False) -> dict[str, Evaluati
 
     settings, items = reference_settings(config.preset), len(prepared.catalogue)
     quick = evaluate_references(prepared.held_out, items, settings, dp_popularity if private else None)
+    if shown := popularity_on_impressions(prepared):
+        quick["popularity"].per_user["impressions"] = shown
     return quick | (evaluate_slow_references(prepared.held_out, prepared.space.vectors, config) if slow else {})
 
 

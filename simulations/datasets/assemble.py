@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 from sottovoce.common.catalogue import Catalogue
 from sottovoce.common.errors import ConfigError, DataError
 from sottovoce.common.history import Histories
+from sottovoce.common.impressions import Impressions
 from sottovoce.simulations.datasets.contract import Dataset, ReadOptions
 from sottovoce.simulations.datasets.interactions import Interactions
 from sottovoce.simulations.datasets.items import ItemRows, build_catalogue
+from sottovoce.simulations.datasets.source import Shown, Source
 from sottovoce.simulations.datasets.tables import FloatArray, IntArray, counted, tolerate
 
 SHUFFLE_SEED = 20240229
@@ -44,13 +46,14 @@ class _Rows:
         return len(self.row)
 
 
-def assemble(name: str, interactions: Interactions, items: ItemRows, options: ReadOptions) -> Dataset:
-    """Build the data set in the steps told above.
+def assemble(source: Source, options: ReadOptions) -> Dataset:
+    """Build the data set in the steps told above; lists that were shown are kept for evaluation as they are.
 
     Raises:
         DataError: too many interactions are with unknown items, or no user is left.
     """
-    catalogue, notes = build_catalogue(items, options)
+    interactions, items = source.interactions, source.items
+    catalogue, kept, notes = build_catalogue(items, options)
     said = [*interactions.notes, *notes]
     users, user = _order_users(interactions)
     rows = _Rows(np.arange(len(user)), user, _positions(interactions, catalogue))
@@ -60,7 +63,38 @@ def assemble(name: str, interactions: Interactions, items: ItemRows, options: Re
     rows = _well_rated(rows, interactions, said, options)
     rows = _busy_users(rows, len(users), interactions, said, options)
     histories = _histories(rows, users, interactions)
-    return Dataset(name, catalogue, histories, interactions.times is not None, tuple(said))
+    impressions = None if source.shown is None else _impressions(source.shown, catalogue, items, said)
+    return Dataset(
+        source.name,
+        catalogue,
+        histories,
+        interactions.times is not None,
+        tuple(said),
+        source.domain,
+        impressions,
+        items.features,
+        None if items.images is None else tuple(items.images[row] for row in kept),
+    )
+
+
+def _impressions(shown: Shown, catalogue: Catalogue, items: ItemRows, said: list[str]) -> Impressions:
+    """Lists as catalogue positions; what the catalogue lacks is left out, and lists without a choice are."""
+    place = catalogue.position
+    before = [[place[item] for item in each if item in place] for each in shown.before]
+    pairs = [[(place[item], hit) for item, hit in zip(each, hits, strict=True) if item in place]
+             for each, hits in zip(shown.items, shown.clicked, strict=True)]  # fmt: skip
+    missing = sum(map(len, shown.items)) - sum(map(len, pairs))
+    if missing:
+        said.append(f"{items.path.name}: {counted(missing, 'shown item')} left out that the catalogue lacks")
+    chosen = [row for row, each in enumerate(pairs) if 0 < sum(hit for _, hit in each) < len(each)]
+    if len(chosen) < len(pairs):
+        gone = counted(len(pairs) - len(chosen), "impression")
+        said.append(f"{items.path.name}: {gone} left out of evaluation, with nothing or everything clicked")
+    return Impressions.from_lists(
+        [before[row] for row in chosen],
+        [[item for item, _ in pairs[row]] for row in chosen],
+        [[hit for _, hit in pairs[row]] for row in chosen],
+    )
 
 
 def _order_users(interactions: Interactions) -> tuple[NDArray[np.str_], IntArray]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from sottovoce.common.catalogue import Catalogue
 from sottovoce.common.errors import ConfigError
 from sottovoce.common.history import Histories
+from sottovoce.common.impressions import Impressions
 
 ROLES = ("user", "item", "time", "rating", "words", "item_id", "title", "text", "categories", "year")
 
@@ -24,6 +25,10 @@ class Dataset:
         histories: One row per kept user, ordered by user id (numerically where every id is a number).
         ordered: Whether the order within a history means something; if not, it is a fixed shuffle.
         notes: One line for each kind of thing that was left out or repaired, with its count.
+        domain: The preset of texts and words that fits it (`common.domains`).
+        impressions: Lists that were shown and are kept for evaluation, where the data set has any.
+        features: Kinds of those attributes of the catalogue that become part of an item's vector, by name.
+        images: A picture of each item, or nothing, where the data set has any.
     """
 
     name: str
@@ -31,6 +36,10 @@ class Dataset:
     histories: Histories
     ordered: bool
     notes: tuple[str, ...] = ()
+    domain: str = "items"
+    impressions: Impressions | None = None
+    features: Mapping[str, str] = field(default_factory=dict)
+    images: tuple[Path | bytes | None, ...] | None = None
 
 
 @dataclass(frozen=True)

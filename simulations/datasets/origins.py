@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
@@ -15,6 +16,8 @@ from typing import Protocol
 import httpx
 
 MAX_BYTES = 50_000_000
+SUMS = "SHA256SUMS"
+"""The file of a folder that says what came; its lines are those of `sha256sum`."""
 
 
 class Origin(Protocol):
@@ -108,20 +111,104 @@ class CountedFile:
             return False
 
 
-def stream(url: str, path: Path) -> Path:
-    """Download `url` into the file `path`, up to a limit.
+@dataclass(frozen=True)
+class Part:
+    """One file to download: a zip of which some files are taken, or a file that is kept as it is.
+
+    Attributes:
+        url: Where it lies.
+        folder: Where its files go within the data set's folder.
+        members: Names of the files to take from a zip, wherever they stand in it; none for a file that is no zip.
+        md5: As its makers publish it; nothing where they do not.
+    """
+
+    url: str
+    folder: str = "."
+    members: tuple[str, ...] = ()
+    md5: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What the file is called."""
+        return self.url.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class Download:
+    """Files whose SHA-256 their makers do not publish: the sums that they had when they came are kept beside them.
+
+    Attributes:
+        label: What to call it.
+        parts: What to download.
+        by_hand: Files that a person has downloaded, by their names; they are taken in place of a download.
+        limit: Bytes that one file, packed or unpacked, may have.
+    """
+
+    label: str
+    parts: tuple[Part, ...]
+    by_hand: Mapping[str, Path] = field(default_factory=dict)
+    limit: int = 1_000_000_000
+
+    def deliver(self, folder: Path) -> None:
+        """Download, check what can be checked, unpack, and write down the sums."""
+        with TemporaryDirectory(dir=folder.parent) as temporary:
+            for part in self.parts:
+                target = folder / part.folder
+                target.mkdir(parents=True, exist_ok=True)
+                source = self.by_hand.get(part.name) or stream(part.url, Path(temporary) / part.name, self.limit)
+                self._check(part, source)
+                if part.members:
+                    self._unpack(part, source, target)
+                else:
+                    shutil.copyfile(source, target / part.name)
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        lines = [f"{sha256_of(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
+        (folder / SUMS).write_text("".join(lines), encoding="utf-8")
+
+    def is_whole(self, folder: Path) -> bool:
+        """Whether every file still has the sum that it had when it came."""
+        try:
+            lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+            pairs = [line.split("  ", 1) for line in lines]
+            return bool(pairs) and all(sha256_of(folder / name) == digest for digest, name in pairs)
+        except (OSError, ValueError):
+            return False
+
+    def _check(self, part: Part, source: Path) -> None:
+        if part.md5 is None:
+            return
+        with source.open("rb") as file:
+            found = hashlib.file_digest(file, "md5").hexdigest()  # as published; it tells damage, not malice
+        if found != part.md5:
+            raise OSError(f"{part.name} has MD5 {found}, published is {part.md5}")
+
+    def _unpack(self, part: Part, source: Path, target: Path) -> None:
+        with zipfile.ZipFile(source) as packed:
+            there = {Path(info.filename).name: info for info in packed.infolist() if not info.is_dir()}
+            for member in part.members:
+                if member not in there:
+                    raise OSError(f"{part.name} holds no {member}")
+                if there[member].file_size > self.limit:
+                    raise OSError(f"{member} in {part.name} has more than {self.limit} bytes")
+                with packed.open(there[member]) as inside, (target / member).open("wb") as file:
+                    shutil.copyfileobj(inside, file)
+
+
+def stream(url: str, path: Path, limit: int | None = None) -> Path:
+    """Download `url` into the file `path`, up to a limit in bytes, `MAX_BYTES` by default.
 
     Raises:
-        OSError: it is larger than `MAX_BYTES`.
+        OSError: it is larger.
         httpx.HTTPError: it cannot be had.
     """
+    limit = MAX_BYTES if limit is None else limit
     with httpx.stream("GET", url, timeout=httpx.Timeout(30, connect=10), follow_redirects=True) as answer:
         answer.raise_for_status()
         with path.open("wb") as file:
             for chunk in answer.iter_bytes():
                 file.write(chunk)
-                if file.tell() > MAX_BYTES:
-                    raise OSError(f"it sends more than {MAX_BYTES} bytes")
+                if file.tell() > limit:
+                    raise OSError(f"it sends more than {limit} bytes")
     return path
 
 

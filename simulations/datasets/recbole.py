@@ -27,7 +27,8 @@ def read_atomic(stem: Path, options: ReadOptions) -> Source:
     columns = item_columns(table, options.columns)
     read = read_films if bare_name(columns.title) == "movie_title" else read_items
     split = _split_tokens if columns.categories.endswith(":token_seq") else split_categories
-    return Source(stem.name, rows, read(table, columns, split, options.lenient))
+    domain = "films" if read is read_films else "items"
+    return Source(stem.name, rows, read(table, columns, split, options.lenient), domain)
 
 
 def find_stem(folder: Path) -> Path | None:

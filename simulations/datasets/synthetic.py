@@ -18,6 +18,7 @@ from sottovoce.simulations.datasets.assemble import assemble
 from sottovoce.simulations.datasets.contract import Dataset, ReadOptions
 from sottovoce.simulations.datasets.interactions import Interactions
 from sottovoce.simulations.datasets.items import ItemRows
+from sottovoce.simulations.datasets.source import Source
 from sottovoce.simulations.datasets.tables import Coded, FloatArray, IntArray
 
 NAME = "synthetic"
@@ -108,7 +109,7 @@ def synthesise(source: str, options: ReadOptions) -> Dataset:
         Coded(drawn[once], list(rows.ids)),
         np.arange(len(once), dtype=np.float64),
     )
-    return assemble(NAME, interactions, rows, options)
+    return assemble(Source(NAME, interactions, rows), options)
 
 
 def _draw_items(count: int, rng: np.random.Generator) -> _Items:

@@ -155,6 +155,8 @@ def data_sha256(dataset: Dataset) -> str:
     total = hashlib.sha256(dataset.catalogue.sha256.encode())
     total.update(histories.items.tobytes() + histories.offsets.tobytes())
     total.update("\n".join([] if histories.words is None else histories.words.tolist()).encode())
+    if dataset.impressions is not None:
+        total.update(dataset.impressions.sha256.encode())
     return total.hexdigest()
 
 

@@ -168,7 +168,9 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(pair: Path) -> 
 
 
 def test_what_is_no_file_is_said_to_be_none(tmp_path: Path, pair: Path) -> None:
-    unknown = "no such file or folder, and no data set's name (ml-100k, msweb, synthetic)"
+    unknown = (
+        "no such file or folder, and no data set's name (ml-100k, msweb, ml-1m, mind-small, goodbooks-10k, synthetic)"
+    )
     assert refusal(tmp_path / "nowhere") == f"nowhere: {unknown}"
     assert refusal(pair, ReadOptions(items=pair / "gone.csv")) == "gone.csv: no such file"
     (pair / "sub").mkdir()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import subprocess
 import sys
 import threading
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -15,9 +17,9 @@ from filelock import FileLock
 
 from sottovoce.common.cache import cache_folder
 from sottovoce.common.errors import ConfigError, DataError
-from sottovoce.simulations.datasets import download, fetch, load_dataset, msweb, origins
+from sottovoce.simulations.datasets import ReadOptions, download, fetch, load_dataset, msweb, origins
 from sottovoce.simulations.datasets.download import PUBLIC, PublicSet
-from sottovoce.simulations.datasets.origins import Archive
+from sottovoce.simulations.datasets.origins import Archive, Download
 
 FILES = {
     "u.data": b"1\t1\t5\t1\n1\t2\t5\t2\n1\t3\t5\t3\n",
@@ -175,7 +177,9 @@ def test_a_cache_that_cannot_be_written_is_an_error_of_the_user(
 
 
 def test_an_unknown_name_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^data = 'ml-1g': expected a data set that can be fetched: ml-100k, msweb$"):
+    with pytest.raises(
+        ConfigError, match=r"^data = 'ml-1g': expected a data set that can be fetched: ml-100k, msweb, ml-1m"
+    ):
         fetch("ml-1g", lambda line: None)
 
 
@@ -267,3 +271,132 @@ def test_the_wheel_comes_by_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(subprocess, "run", lambda *args, **options: failed)
     with pytest.raises(OSError, match=r"pip download recbole==1\.2\.1 failed \(ERROR: No matching distribution\)"):
         origins.from_wheel("recbole==1.2.1", tmp_path)
+
+
+class Shelf:
+    """What stands for the network: files by their addresses."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes]) -> None:
+        self.files, self.asked = files, 0
+        monkeypatch.setattr(origins, "stream", self.stream)
+
+    def stream(self, url: str, path: Path, limit: int = 0) -> Path:
+        self.asked += 1
+        if url not in self.files:
+            raise httpx.ConnectError(f"cannot reach {url}")
+        path.write_bytes(self.files[url])
+        return path
+
+
+def packed(files: dict[str, bytes]) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return content.getvalue()
+
+
+RATINGS = {"ml-1m/ratings.dat": b"1::1::5::1\n1::2::5::2\n1::3::4::3\n",
+           "ml-1m/movies.dat": b"1::A (1999)::Drama\n2::B (1999)::Drama\n3::C (1999)::Drama\n",
+           "ml-1m/README": b"?"}  # fmt: skip
+ML_1M = "https://files.grouplens.org/datasets/movielens/ml-1m.zip"
+MIND = {f"MINDsmall_{part}/{name}": content for part in ("train", "dev") for name, content in
+        {"news.tsv": b"N1\tx\ty\tA\tB\t\t[]\t[]\nN2\tx\ty\tC\tD\t\t[]\t[]\n",
+         "behaviors.tsv": b"1\tU1\t11/11/2019 9:05:58 AM\tN1\tN2-1 N1-0\n"}.items()}  # fmt: skip
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_published_checksum_is_held_to_and_a_wrong_archive_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf = Shelf(monkeypatch, {ML_1M: packed(RATINGS)})
+
+    with pytest.raises(
+        DataError, match=r"ml-1m\.zip has MD5 [0-9a-f]{32}, published is c4d9eecfca2a.*--file ml-1m\.zip"
+    ):
+        fetch("ml-1m", lambda _: None)
+
+    assert not (cache_folder() / "ml-1m").exists()
+    assert shelf.asked == 1
+
+
+def of_known_sum(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    """Lets ML-1M have the checksum of what is here."""
+    [origin] = PUBLIC["ml-1m"].origins
+    assert isinstance(origin, Download)
+    part = replace(origin.parts[0], md5=hashlib.md5(content).hexdigest())
+    monkeypatch.setitem(PUBLIC, "ml-1m", replace(PUBLIC["ml-1m"], origins=(replace(origin, parts=(part,)),)))
+
+
+@pytest.mark.usefixtures("cache")
+def test_what_came_is_written_down_and_checked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = packed(RATINGS)
+    of_known_sum(monkeypatch, content)
+    shelf, said = Shelf(monkeypatch, {ML_1M: content}), list[str]()
+
+    folder = fetch("ml-1m", said.append)
+
+    assert sorted(path.name for path in folder.iterdir()) == ["SHA256SUMS", "movies.dat", "ratings.dat"]
+    assert hashlib.sha256(RATINGS["ml-1m/ratings.dat"]).hexdigest() in (folder / "SHA256SUMS").read_text()
+    assert said[1].startswith("Terms: for research") and "MD5" in said[-1]
+    assert load_dataset("ml-1m").domain == "films"
+    assert shelf.asked == 1
+    (folder / "movies.dat").write_bytes(b"damaged")
+    fetch("ml-1m", said.append)
+    assert shelf.asked == 2
+
+
+@pytest.mark.usefixtures("cache")
+def test_news_come_from_the_second_place_if_the_first_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    second = "https://mind201910small.blob.core.windows.net/release"
+    parts = {part: packed({name: data for name, data in MIND.items() if part in name}) for part in ("train", "dev")}
+    Shelf(monkeypatch, {f"{second}/MINDsmall_{part}.zip": content for part, content in parts.items()})
+    said: list[str] = []
+
+    folder = fetch("mind-small", said.append)
+
+    assert (folder / "MINDsmall_dev" / "behaviors.tsv").read_bytes() == MIND["MINDsmall_dev/behaviors.tsv"]
+    assert any(line.startswith("Not from the Recommenders project") for line in said)
+    assert said[-1].startswith("Its makers publish no checksum")
+    dataset = load_dataset("mind-small", ReadOptions(min_interactions=1))
+    assert (dataset.name, dataset.domain) == ("mind-small", "news")
+
+
+@pytest.mark.usefixtures("cache")
+def test_files_downloaded_by_hand_are_taken_without_the_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = Shelf(monkeypatch, {})
+    with pytest.raises(DataError) as caught:
+        fetch("mind-small", lambda _: None)
+    assert "sottovoce data fetch mind-small --file MINDsmall_train.zip --file MINDsmall_dev.zip" in str(caught.value)
+    asked = shelf.asked
+    files = []
+    for part in ("train", "dev"):
+        files.append(tmp_path / f"MINDsmall_{part}.zip")
+        files[-1].write_bytes(packed({name: data for name, data in MIND.items() if part in name}))
+
+    with pytest.raises(ConfigError, match=r"expected MINDsmall_dev\.zip too \(from https://"):
+        fetch("mind-small", lambda _: None, files[:1])
+    folder = fetch("mind-small", lambda _: None, files)
+
+    assert (folder / "MINDsmall_train" / "news.tsv").exists()
+    assert shelf.asked == asked
+    with pytest.raises(ConfigError, match=r"expected one of MINDsmall_train\.zip"):
+        fetch("mind-small", lambda _: None, [files[0].rename(tmp_path / "other.zip")])
+    with pytest.raises(DataError, match="no such file"):
+        fetch("mind-small", lambda _: None, [tmp_path / "MINDsmall_train.zip"])
+    with pytest.raises(ConfigError, match="unpack msweb and name its folder"):
+        fetch("msweb", lambda _: None, files)
+
+
+@pytest.mark.usefixtures("cache")
+def test_an_archive_without_a_file_or_with_an_endless_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for files, reason in (({"movies.dat": b"1"}, "holds no ratings.dat"), (RATINGS, "has more than 20 bytes")):
+        content = packed(files)
+        of_known_sum(monkeypatch, content)
+        [origin] = PUBLIC["ml-1m"].origins
+        assert isinstance(origin, Download)
+        small = replace(PUBLIC["ml-1m"], origins=(replace(origin, limit=20),))
+        monkeypatch.setitem(PUBLIC, "ml-1m", small)
+        Shelf(monkeypatch, {ML_1M: content})
+        with pytest.raises(DataError, match=reason):
+            fetch("ml-1m", lambda _: None)

@@ -1,0 +1,118 @@
+"""What differs between films, news, shops, courses and feeds: which fields make a text, what is filtered by, and words.
+
+A domain is a preset of three things: the fields whose values make an item's text, in their order; the attributes that
+a person may filter and browse by; and the words of a page. Everything else is the same code for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sottovoce.common.errors import ConfigError
+
+LANGUAGES = ("en", "zh")
+PHRASES = ("heading", "item", "items", "history", "because", "record")
+"""What a page says: its heading, one item, several, the list of what was done, a reason, the button that records."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The preset of one kind of catalogue.
+
+    Attributes:
+        name: By which it is chosen: `data.domain`.
+        texts: Fields whose values make an item's text, in this order.
+        keywords: Attributes that a person may filter and browse by.
+        wording: What a page says, by language and by one of `PHRASES`; `because` has a place for a `{title}`.
+    """
+
+    name: str
+    texts: tuple[str, ...]
+    keywords: tuple[str, ...]
+    wording: Mapping[str, Mapping[str, str]]
+
+    def say(self, phrase: str, language: str = "en") -> str:
+        """One phrase of the page, in English where the language is not spoken."""
+        return self.wording.get(language, self.wording["en"])[phrase]
+
+
+def domain_of(name: str | None) -> Domain:
+    """The domain called `name`; without a name, the one that fits anything.
+
+    Raises:
+        ConfigError: there is none of this name.
+    """
+    if name is None:
+        return DOMAINS["items"]
+    if name not in DOMAINS:
+        raise ConfigError("data.domain", name, f"one of {', '.join(DOMAINS)}")
+    return DOMAINS[name]
+
+
+def _wording(*phrases: str) -> dict[str, str]:
+    return dict(zip(PHRASES, phrases, strict=True))
+
+
+_ALL = (
+    Domain(
+        "items",
+        texts=("title", "categories", "text"),
+        keywords=("categories", "year"),
+        wording={
+            "en": _wording("For you", "item", "items", "Your history", "because of {title}", "I know it"),
+            "zh": _wording("为你推荐", "项目", "项目", "你的记录", "因为你选过《{title}》", "我知道"),
+        },
+    ),
+    Domain(
+        "films",
+        texts=("title", "categories", "text"),
+        keywords=("categories", "year"),
+        wording={
+            "en": _wording("Films for you", "film", "films", "What you watched", "because you watched {title}", "Seen"),
+            "zh": _wording("为你推荐的电影", "电影", "电影", "你看过的", "因为你看过《{title}》", "看过"),
+        },
+    ),
+    Domain(
+        "news",
+        texts=("title", "category", "subcategory", "abstract"),
+        keywords=("categories",),
+        wording={
+            "en": _wording("News for you", "story", "stories", "What you read", "because you read {title}", "Read"),
+            "zh": _wording("为你推荐的新闻", "新闻", "新闻", "你读过的", "因为你读过《{title}》", "已读"),
+        },
+    ),
+    Domain(
+        "shop",
+        texts=("title", "brand", "categories", "features", "description"),
+        keywords=("categories", "brand", "price"),
+        wording={
+            "en": _wording(
+                "Picked for you", "product", "products", "What you bought", "because you bought {title}", "I have it"
+            ),
+            "zh": _wording("为你挑选", "商品", "商品", "你买过的", "因为你买过{title}", "已有"),
+        },
+    ),
+    Domain(
+        "courses",
+        texts=("title", "categories", "about", "prerequisites"),
+        keywords=("categories", "school"),
+        wording={
+            "en": _wording("Courses for you", "course", "courses", "What you took", "since you took {title}", "Taken"),
+            "zh": _wording("为你推荐的课程", "课程", "课程", "你学过的", "因为你学过《{title}》", "已学"),
+        },
+    ),
+    Domain(
+        "social",
+        texts=("title", "categories", "text"),
+        keywords=("kind", "categories"),
+        wording={
+            "en": _wording(
+                "Your feed", "person or post", "people and posts", "Who you follow and what you liked",
+                "because of {title}", "Follow or like",
+            ),
+            "zh": _wording("你的动态", "人或帖子", "人和帖子", "你的关注和点赞", "因为{title}", "关注或点赞"),
+        },
+    ),
+)  # fmt: skip
+DOMAINS: Mapping[str, Domain] = {domain.name: domain for domain in _ALL}

@@ -1,0 +1,36 @@
+"""Read goodbooks-10k (Zajac 2017): `ratings.csv` (user_id, book_id, rating) and `books.csv`.
+
+Nobody noted when a book was rated, but the ratings are sorted by time: their place in the file stands for it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from sottovoce.simulations.datasets.contract import ReadOptions
+from sottovoce.simulations.datasets.delimited import Layout, read_delimited
+from sottovoce.simulations.datasets.interactions import InteractionColumns, read_interactions
+from sottovoce.simulations.datasets.items import ItemColumns, read_items
+from sottovoce.simulations.datasets.source import Source
+from sottovoce.simulations.datasets.tables import Table
+
+BOOKS, RATINGS = "books.csv", "ratings.csv"
+_ITEMS = ItemColumns("book_id", "title", "", "original_publication_year", ("authors",))
+
+
+def read_goodbooks(folder: Path, options: ReadOptions) -> Source:
+    """Books as items with title and authors as text, ratings as interactions.
+
+    Raises:
+        DataError: a row cannot be used (unless `options.lenient`), or a file is missing.
+    """
+    layout = Layout(",", quoted=True)
+    ratings = read_delimited(folder / RATINGS, layout, options.lenient)
+    order = pa.chunked_array([pa.array(np.arange(len(ratings), dtype=np.float64))])
+    placed = Table(ratings.path, {**ratings.columns, "place": order}, ratings.line, ratings.broken)
+    rows = read_interactions(placed, InteractionColumns("user_id", "book_id", "place", "rating"), options.lenient)
+    books = read_delimited(folder / BOOKS, layout, options.lenient)
+    return Source(folder.resolve().name, rows, read_items(books, _ITEMS, str.split, options.lenient), "items")
