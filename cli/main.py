@@ -16,6 +16,7 @@ from sottovoce.cli.doctor import doctor
 from sottovoce.cli.evaluate import evaluate
 from sottovoce.cli.prepare import prepare
 from sottovoce.cli.report import report
+from sottovoce.cli.serve import serve
 from sottovoce.cli.simulate import simulate
 from sottovoce.cli.sweep import sweep
 from sottovoce.common.errors import SottovoceError
@@ -34,7 +35,11 @@ def main(debug: Annotated[bool, typer.Option(help="Show the traceback of an erro
     """A federated recommender that learns under user-level differential privacy."""
 
 
+client = typer.Typer(help="This device: its page.", no_args_is_help=True)
+client.command()(serve)
+
 app.add_typer(data, name="data")
+app.add_typer(client, name="client")
 app.command()(simulate)
 app.command()(prepare)
 app.command()(evaluate)
@@ -69,3 +74,7 @@ def _fail(line: str, status: int, error: Exception) -> None:
         traceback.print_exception(error)
     print(f"sottovoce: {' '.join(line.split())}", file=sys.stderr)
     sys.exit(status)
+
+
+if __name__ == "__main__":
+    run()

@@ -54,6 +54,25 @@ class Release:
         return "/".join((str(self.round), self.name, self.maker))
 
 
+@dataclass(frozen=True)
+class Sent:
+    """One release that was handed on: what an owner may know of it.
+
+    Attributes:
+        at: When, in UTC.
+        release: Its id.
+        bytes: Its size.
+        sha256: Of its content.
+        noise_multiplier: Of its noise.
+    """
+
+    at: str
+    release: str
+    bytes: int
+    sha256: str
+    noise_multiplier: float
+
+
 class Ledger:
     """All releases of a population, in one SQLite file.
 
@@ -141,6 +160,15 @@ class Ledger:
         """
         with self._connect() as connection:
             return self._epsilon(connection, delta)
+
+    def sent(self) -> list[Sent]:
+        """What was handed on, oldest first; what was charged for and never made is not among it."""
+        query = (
+            "SELECT sent_at, id, payload_bytes, payload_sha256, noise_multiplier FROM release"
+            " WHERE sent_at IS NOT NULL ORDER BY sent_at, rowid"
+        )
+        with self._connect() as connection:
+            return [Sent(*row) for row in connection.execute(query)]
 
     def worst_events(self, delta: float) -> list[ReleaseEvent]:
         """The releases that touch the user who is charged most: ε follows from them and δ alone."""
