@@ -120,6 +120,19 @@ def plain_title(title: str) -> str:
     )
 
 
+def title_forms(title: str) -> list[tuple[str, str]]:
+    """Every way to write a title, and its year: as it stands, without its year, with its article in front."""
+    year = next(iter(re.findall(r"\(((?:18|19|20)\d\d)\)", title)), "")
+    bare = re.sub(r"\s*\((?:18|19|20)\d\d\)\s*$", "", title).strip()
+    short = re.sub(r"\s*\([^()]*\)", "", bare).strip()
+    forms = {title.strip(), bare, short}
+    for form in (bare, short):
+        head, comma, article = form.rpartition(", ")
+        if comma and article.casefold() in _ARTICLES:
+            forms |= {f"{article} {head}", head}
+    return [(form, year) for form in forms if form]
+
+
 def _as_written(name: str) -> str:
     """A category's own name, whatever stands between its words."""
     return r"[\s_-]*".join(re.escape(part) for part in re.split(r"[\s_-]+", name.casefold()))
