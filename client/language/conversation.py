@@ -1,0 +1,250 @@
+"""A conversation: each sentence refines what is asked for, shown as chips, and the list follows.
+
+It is history like any other: kept in one SQLite file on the device, for its owner's eyes only, and overwritten when it
+is forgotten. What would name a person (mail addresses, phone numbers) is masked before anything is read or kept.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sottovoce.client.database import Database
+from sottovoce.client.language import wording
+from sottovoce.client.language.listing import Asker, Rephrase, listing, wish_of
+from sottovoce.client.language.parse import Command, Reading, Shown, parse
+from sottovoce.client.language.request import Request, numbers_of
+from sottovoce.client.language.vocabulary import YEAR, Vocabulary
+from sottovoce.client.masking import mask_personal
+from sottovoce.client.recommender import Recommendation, Recommender
+from sottovoce.common.catalogue import Catalogue
+from sottovoce.common.errors import ConfigError
+from sottovoce.common.history import IntArray
+
+MOST_BYTES = 4_000
+"""A sentence is no longer than this in UTF-8."""
+REASONS = 2
+
+_MIGRATIONS = (
+    """
+CREATE TABLE turn (
+    id INTEGER PRIMARY KEY, user TEXT NOT NULL, at REAL NOT NULL, said TEXT NOT NULL, request TEXT NOT NULL,
+    shown TEXT NOT NULL
+) STRICT;
+CREATE INDEX turn_user ON turn (user)
+""",
+)
+
+_CHECKED = ("any_of", "none_of", "between", "wanted", "like")
+"""What an answer to "why" may name."""
+
+
+@dataclass(frozen=True)
+class Chip:
+    """One constraint as the person sees it; `place` takes it away."""
+
+    place: int
+    kind: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a sentence led to.
+
+    Attributes:
+        request: All that is asked for now.
+        listed: The list, best first.
+        answer: One sentence back.
+        chips: The request, one chip per constraint.
+        unsure: The rules found nothing in the sentence: the encoder alone led the list.
+    """
+
+    request: Request
+    listed: tuple[Recommendation, ...]
+    answer: str
+    chips: tuple[Chip, ...]
+    unsure: bool = False
+
+
+@dataclass(frozen=True)
+class Said:
+    """One kept turn: what was said, what was asked for after it, and the ids that were shown."""
+
+    at: float
+    said: str
+    request: Request
+    shown: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Conversations:
+    """What was said on one device.
+
+    Attributes:
+        path: An SQLite file.
+
+    Raises:
+        DataError: of every method: the file cannot be used, or the disk is full; nothing was changed.
+    """
+
+    path: Path
+
+    @property
+    def _database(self) -> Database:
+        return Database(self.path, _MIGRATIONS)
+
+    def keep(self, user: str, said: str, request: Request, shown: Sequence[str]) -> None:
+        """Append one turn."""
+        row = (user, time.time(), said, request.json(), json.dumps(list(shown)))
+        with self._database.transaction() as connection:
+            connection.execute("INSERT INTO turn (user, at, said, request, shown) VALUES (?, ?, ?, ?, ?)", row)
+
+    def turns(self, user: str) -> list[Said]:
+        """Everything that one person said, oldest first."""
+        with self._database.transaction(write=False) as connection:
+            query = "SELECT at, said, request, shown FROM turn WHERE user = ? ORDER BY id"
+            rows = connection.execute(query, (user,)).fetchall()
+        return [Said(at, said, Request.read(request), tuple(json.loads(shown))) for at, said, request, shown in rows]
+
+    def last(self, user: str, back: int = 0) -> Said | None:
+        """The person's latest turn, or an earlier one."""
+        with self._database.transaction(write=False) as connection:
+            query = "SELECT at, said, request, shown FROM turn WHERE user = ? ORDER BY id DESC LIMIT 1 OFFSET ?"
+            row = connection.execute(query, (user, back)).fetchone()
+        return None if row is None else Said(row[0], row[1], Request.read(row[2]), tuple(json.loads(row[3])))
+
+    def undo(self, user: str) -> None:
+        """Delete the person's latest turn."""
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM turn WHERE id = (SELECT MAX(id) FROM turn WHERE user = ?)", (user,))
+
+    def forget(self, user: str | None, item: str | None = None) -> int:
+        """Delete what was said, overwritten with zeros; with an item, every turn that showed or named it; how many."""
+        named = "(EXISTS (SELECT 1 FROM json_each(shown) WHERE value = ?2) OR instr(request, json_quote(?2)))"
+        with self._database.transaction() as connection:
+            gone = connection.execute(
+                f"DELETE FROM turn WHERE (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR {named})",  # noqa: S608
+                (user, item),
+            ).rowcount
+        self._database.scrub()
+        return gone
+
+
+@dataclass(frozen=True)
+class Talk:
+    """Talks with one person about one model.
+
+    Attributes:
+        recommender: The model.
+        conversations: Where what is said stays.
+        user: Who talks.
+        n: Length of a list.
+        rephrase: Other words for what the rules are unsure of.
+    """
+
+    recommender: Recommender
+    conversations: Conversations
+    user: str
+    n: int = 10
+    rephrase: Rephrase | None = None
+
+    def say(self, asker: Asker, sentence: str) -> Turn:
+        """Take one sentence up, and give the list that follows.
+
+        Raises:
+            ConfigError: the sentence is empty or too long.
+            DataError: it could not be kept.
+        """
+        if not sentence.strip() or len(sentence.encode(errors="replace")) > MOST_BYTES:
+            raise ConfigError("sentence", sentence[:40], f"some words, at most {MOST_BYTES} bytes")
+        words = mask_personal(sentence.encode(errors="replace").decode())
+        last = self.conversations.last(self.user)
+        reading = self._read(words, last)
+        chinese = wording.is_chinese(words)
+        if reading.command is Command.WHY:
+            return self._why(asker, reading, last, chinese)
+        if reading.command is Command.UNDO:
+            self.conversations.undo(self.user)
+            return self.now(asker, chinese)
+        request = Request() if last is None or reading.command is Command.RESET else last.request
+        for each in reading.constraints:
+            request = request.add(each)
+        turn = self._turn(asker, request, chinese, unsure=reading.unsure)
+        if reading.missing:
+            turn = _answered(turn, wording.no_such_place(chinese))
+        elif reading.command is Command.RESET:
+            turn = _answered(turn, wording.started_over(chinese))
+        self._keep(words, turn)
+        return turn
+
+    def drop(self, asker: Asker, place: int, chinese: bool = False) -> Turn:
+        """Take one chip away.
+
+        Raises:
+            DataError: it could not be kept.
+        """
+        last = self.conversations.last(self.user)
+        request = (Request() if last is None else last.request).without(place)
+        turn = self._turn(asker, request, chinese)
+        self._keep("", turn)
+        return turn
+
+    def now(self, asker: Asker, chinese: bool = False) -> Turn:
+        """The list for what is asked for now."""
+        last = self.conversations.last(self.user)
+        return self._turn(asker, Request() if last is None else last.request, chinese)
+
+    def _read(self, words: str, last: Said | None) -> Reading:
+        catalogue = self.recommender.bundle.catalogue
+        shown = Shown() if last is None else _shown(catalogue, self.recommender.positions(last.shown))
+        vocabulary = Vocabulary.of(catalogue)
+        reading = parse(words, vocabulary, shown)
+        if reading.unsure and self.rephrase is not None and (other := self.rephrase(words)):
+            again = parse(other, vocabulary, shown)
+            return reading if again.unsure or again.command else again
+        return reading
+
+    def _turn(self, asker: Asker, request: Request, chinese: bool, unsure: bool = False) -> Turn:
+        listed = tuple(listing(self.recommender, asker, request, self.n))
+        count = int(request.allowed(self.recommender.bundle.catalogue).sum())
+        chips = tuple(Chip(at, each.kind, wording.label(each, chinese)) for at, each in enumerate(request.constraints))
+        return Turn(request, listed, wording.found(count if listed else 0, chinese), chips, unsure)
+
+    def _why(self, asker: Asker, reading: Reading, last: Said | None, chinese: bool) -> Turn:
+        turn = self.now(asker, chinese)
+        if reading.missing or last is None:
+            return _answered(turn, wording.no_such_place(chinese))
+        recommender, request = self.recommender, last.request
+        item = recommender.bundle.catalogue.position[last.shown[reading.place]]
+        wish = wish_of(recommender, request)
+        reasons = recommender.reasons(asker.history, item, REASONS, feedback=asker.feedback, wish=wish)
+        popularity = recommender.bundle.model.head.b
+        checked = [
+            each for each in request.constraints if each.kind in ("any_of", "between", "none_of", "wanted", "like")
+        ]
+        answer = wording.why(
+            recommender.bundle.catalogue.titles[item], [each.title for each in reasons],
+            bool(popularity[item] >= np.quantile(popularity, 0.9)), checked, chinese,
+        )  # fmt: skip
+        return _answered(turn, answer)
+
+    def _keep(self, said: str, turn: Turn) -> None:
+        ids = self.recommender.bundle.catalogue.ids
+        self.conversations.keep(self.user, said, turn.request, [ids[each.item] for each in turn.listed])
+
+
+def _answered(turn: Turn, answer: str) -> Turn:
+    return Turn(turn.request, turn.listed, answer, turn.chips, turn.unsure)
+
+
+def _shown(catalogue: Catalogue, rows: IntArray) -> Shown:
+    years = numbers_of(catalogue, YEAR)[rows]
+    known = years[~np.isnan(years)]
+    ids, titles = ([column[row] for row in rows.tolist()] for column in (catalogue.ids, catalogue.titles))
+    return Shown(tuple(ids), tuple(titles), float(np.median(known)) if len(known) else None)

@@ -1,0 +1,81 @@
+"""The list for a request: what it allows, in the order of the person's taste and the words and items that lead it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from sottovoce.client.language.request import Like, Request, Surprise, Unlike, Unwanted, Wanted
+from sottovoce.client.recommender import NOTHING_SAID, Recommendation, Recommender
+from sottovoce.client.taste import Feedback, Wish
+from sottovoce.common.errors import EncoderError
+from sottovoce.common.history import IntArray
+from sottovoce.common.scoring import FloatArray
+
+LED = 0.6
+"""λ of a list that words or items lead: how much they count beside the history."""
+AGAINST = 0.6
+"""How much what is not wanted counts beside what is."""
+FOUND = 10
+"""Without an encoder, words stand for the middle of this many items that hold them."""
+
+AS_EVER = Surprise(diversity=0, long_tail=0)
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Who asks: everything of them that a list needs.
+
+    Attributes:
+        history: Catalogue positions, oldest first.
+        feedback: What they said of items and categories.
+    """
+
+    history: IntArray
+    feedback: Feedback = NOTHING_SAID
+
+
+def listing(recommender: Recommender, asker: Asker, request: Request, n: int) -> list[Recommendation]:
+    """The `n` best items that satisfy every constraint; fewer, if fewer do."""
+    refused = np.flatnonzero(~request.allowed(recommender.bundle.catalogue))
+    ways = next(
+        (each for each in request.constraints if isinstance(each, Surprise)), Surprise(diversity=0, long_tail=0)
+    )
+    return recommender.recommend(
+        asker.history, n, refused.tolist(), feedback=asker.feedback, wish=wish_of(recommender, request),
+        diversity=ways.diversity, long_tail=ways.long_tail,
+    )  # fmt: skip
+
+
+def wish_of(recommender: Recommender, request: Request) -> Wish | None:
+    """Where in the item space the request's words and items point to; `None` if there are none."""
+    vectors, total = recommender.bundle.model.vectors, np.zeros(recommender.bundle.model.vectors.shape[1])
+    position = recommender.bundle.catalogue.position
+    for each in request.constraints:
+        match each:
+            case Wanted(text=text):
+                total += _place(recommender, text)
+            case Unwanted(text=text):
+                total -= AGAINST * _place(recommender, text)
+            case Like(item=item) if item in position:
+                total += vectors[position[item]]
+            case Unlike(item=item) if item in position:
+                total -= AGAINST * vectors[position[item]]
+    length = float(np.linalg.norm(total))
+    return Wish((total / length).astype(np.float32), LED) if length > 0 else None
+
+
+def _place(recommender: Recommender, text: str) -> FloatArray:
+    """By the encoder; where there is none, in the middle of the items that hold the words."""
+    try:
+        return recommender.encode_wish(text)
+    except EncoderError:
+        found = recommender.search(text, FOUND)
+        middle = recommender.bundle.model.vectors[found].sum(axis=0)
+        return np.asarray(middle / max(float(np.linalg.norm(middle)), 1e-9), dtype=np.float32)
+
+
+Rephrase = Callable[[str], str | None]
+"""Other words for a sentence that the rules are unsure of, for example by a language model; `None` if it has none."""

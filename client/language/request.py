@@ -1,0 +1,212 @@
+"""What a person asked for so far, as a tuple of constraints: each is one chip on the page, and can be taken away alone.
+
+A request says what may be shown (`allowed`, a hard filter over public attributes) and what should be (wanted and
+unwanted words, anchors, variety), which a recommender weighs beside the person's history.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from sottovoce.common.catalogue import Catalogue
+
+SEPARATOR = " | "
+MOST_CONSTRAINTS = 40
+
+BoolArray = NDArray[np.bool_]
+Text = Annotated[str, Field(min_length=1, max_length=4_000)]
+
+
+class _Constraint(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Wanted(_Constraint):
+    """Words that lead the list, in any language of the encoder."""
+
+    kind: Literal["wanted"] = "wanted"
+    text: Text
+
+
+class Unwanted(_Constraint):
+    """Words that the list keeps away from."""
+
+    kind: Literal["unwanted"] = "unwanted"
+    text: Text
+
+
+class AnyOf(_Constraint):
+    """An item has at least one of these values of an attribute."""
+
+    kind: Literal["any_of"] = "any_of"
+    attribute: str
+    values: tuple[str, ...]
+
+
+class NoneOf(_Constraint):
+    """An item has none of these values of an attribute."""
+
+    kind: Literal["none_of"] = "none_of"
+    attribute: str
+    values: tuple[str, ...]
+
+
+class Between(_Constraint):
+    """An attribute is a number from `low` to `high`, both included; with `outside`, a number that is not."""
+
+    kind: Literal["between"] = "between"
+    attribute: str
+    low: float | None = None
+    high: float | None = None
+    outside: bool = False
+
+
+class Like(_Constraint):
+    """More like one item, which itself is not shown again."""
+
+    kind: Literal["like"] = "like"
+    item: str
+    title: str
+
+
+class Unlike(_Constraint):
+    """Less like one item, which itself is not shown again."""
+
+    kind: Literal["unlike"] = "unlike"
+    item: str
+    title: str
+
+
+class NotThese(_Constraint):
+    """Items that were shown and are not wanted now."""
+
+    kind: Literal["not_these"] = "not_these"
+    items: tuple[str, ...]
+
+
+class Surprise(_Constraint):
+    """Items that differ from each other, and less known ones among them; shares from 0 to 1."""
+
+    kind: Literal["surprise"] = "surprise"
+    diversity: Annotated[float, Field(ge=0, le=1)] = 0.6
+    long_tail: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+
+Constraint = Annotated[
+    Wanted | Unwanted | AnyOf | NoneOf | Between | Like | Unlike | NotThese | Surprise, Field(discriminator="kind")
+]
+_CONSTRAINTS: TypeAdapter[tuple[Constraint, ...]] = TypeAdapter(tuple[Constraint, ...])
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything that was asked for and not taken back."""
+
+    constraints: tuple[Constraint, ...] = ()
+
+    def add(self, new: Constraint) -> Request:
+        """With one constraint more; what contradicts it gives way, since the last word counts."""
+        kept = [each for each in (_beside(old, new) for old in self.constraints) if each is not None]
+        return Request((*kept, new)[-MOST_CONSTRAINTS:])
+
+    def without(self, place: int) -> Request:
+        """Without the constraint at `place`; itself, if there is none."""
+        return Request(tuple(each for at, each in enumerate(self.constraints) if at != place))
+
+    def allowed(self, catalogue: Catalogue) -> BoolArray:
+        """Which items satisfy every constraint on attributes, shape [I]; what has no such attribute does not."""
+        mask = np.ones(len(catalogue), dtype=bool)
+        for each in self.constraints:
+            match each:
+                case AnyOf(attribute=attribute, values=values):
+                    mask &= _has(catalogue, attribute, values)
+                case NoneOf(attribute=attribute, values=values):
+                    mask &= ~_has(catalogue, attribute, values)
+                case Between():
+                    mask &= _within(catalogue, each)
+                case Like(item=item) | Unlike(item=item):
+                    mask[_rows(catalogue, (item,))] = False
+                case NotThese(items=items):
+                    mask[_rows(catalogue, items)] = False
+        return mask
+
+    def json(self) -> str:
+        """As `Request.read` takes it."""
+        return _CONSTRAINTS.dump_json(self.constraints).decode()
+
+    @classmethod
+    def read(cls, text: str) -> Request:
+        """Take up what `json` gave.
+
+        Raises:
+            ValueError: it is no request.
+        """
+        return cls(_CONSTRAINTS.validate_json(text))
+
+
+def values_of(catalogue: Catalogue, attribute: str) -> list[set[str]]:
+    """The values that each item has of an attribute."""
+    column = catalogue.attributes.get(attribute, ("",) * len(catalogue))
+    return [set(filter(None, text.split(SEPARATOR))) for text in column]
+
+
+def numbers_of(catalogue: Catalogue, attribute: str) -> NDArray[np.float64]:
+    """An attribute as numbers, shape [I]; NaN where it is none."""
+    column = catalogue.attributes.get(attribute, ("",) * len(catalogue))
+    return np.array([_number(text) for text in column], dtype=np.float64)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def _has(catalogue: Catalogue, attribute: str, values: tuple[str, ...]) -> BoolArray:
+    sought = set(values)
+    return np.array([bool(found & sought) for found in values_of(catalogue, attribute)], dtype=bool)
+
+
+def _within(catalogue: Catalogue, bounds: Between) -> BoolArray:
+    numbers = numbers_of(catalogue, bounds.attribute)
+    known = ~np.isnan(numbers)
+    low = -np.inf if bounds.low is None else bounds.low
+    high = np.inf if bounds.high is None else bounds.high
+    inside = np.where(known, (numbers >= low) & (numbers <= high), False)
+    return np.asarray(known & ~inside if bounds.outside else inside)
+
+
+def _rows(catalogue: Catalogue, items: tuple[str, ...]) -> list[int]:
+    return [catalogue.position[item] for item in items if item in catalogue.position]
+
+
+def _beside(old: Constraint, new: Constraint) -> Constraint | None:
+    """What stays of an earlier constraint beside a new one; `None` if nothing does."""
+    if old == new:
+        return None
+    match old, new:
+        case Surprise(), Surprise():
+            return None
+        case (AnyOf(), NoneOf()) | (NoneOf(), AnyOf()) if old.attribute == new.attribute:
+            left = tuple(value for value in old.values if value not in new.values)
+            return old.model_copy(update={"values": left}) if left else None
+        case Between(), Between() if old.attribute == new.attribute and not (old.outside or new.outside):
+            return _narrowed(old, new)
+        case (Like(item=one), Unlike(item=other)) | (Unlike(item=one), Like(item=other)) if one == other:
+            return None
+        case _:
+            return old
+
+
+def _narrowed(old: Between, new: Between) -> Between | None:
+    """Both hold where they can; where they cannot, the new one does alone."""
+    low = max(old.low if old.low is not None else -np.inf, new.low if new.low is not None else -np.inf)
+    high = min(old.high if old.high is not None else np.inf, new.high if new.high is not None else np.inf)
+    adds = (old.low is not None and new.low is None) or (old.high is not None and new.high is None)
+    return old if low <= high and adds else None

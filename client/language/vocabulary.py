@@ -1,0 +1,151 @@
+"""Which categories a sentence names: by a table of words for films, and by the categories' own names everywhere.
+
+Nothing here is learned; a vocabulary is made of a catalogue's public attributes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from sottovoce.client.language.request import values_of
+from sottovoce.client.language.words import FILM_AGES, FILM_MOODS, FILM_WORDS
+from sottovoce.common.catalogue import Catalogue
+
+CATEGORIES, YEAR = "categories", "year"
+SHARED = 4
+"""A catalogue with as many categories of films as this is spoken of by the words for films."""
+
+_ARTICLES = ("the", "a", "an", "la", "le", "il", "der", "die", "das")
+_TALE = r"(?:片子?|剧(?!情)|电影|故事|题材|类)?"
+
+
+@dataclass(frozen=True)
+class Named:
+    """Categories that are named at `span`: an item of any of them answers."""
+
+    span: tuple[int, int]
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Title:
+    """An item that is named, by how many characters."""
+
+    id: str
+    title: str
+    length: int
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The words for one catalogue.
+
+    Attributes:
+        categories: All its categories, sorted.
+        newest: The newest year in it; `None` if it has no years.
+        titles: Id and title of each item, by the title as people write it.
+    """
+
+    categories: tuple[str, ...]
+    newest: int | None = None
+    titles: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, catalogue: Catalogue) -> Vocabulary:
+        """The vocabulary of a catalogue."""
+        names = sorted(set().union(*values_of(catalogue, CATEGORIES))) if len(catalogue) else []
+        years = [int(year) for year in catalogue.attributes.get(YEAR, ()) if re.fullmatch(r"\d{4}", year)]
+        titles = {
+            plain_title(title): (item, title) for item, title in zip(catalogue.ids, catalogue.titles, strict=True)
+        }
+        return cls(tuple(names), max(years, default=None), titles)
+
+    def title_at(self, text: str, start: int) -> Title | None:
+        """The longest title that `text` (lower case) has from `start` on."""
+        ends = [match.start() for match in re.finditer(r"\W|(?<=[a-z])(?=[^\x00-\x7f])|$", text[start:])]
+        for end in sorted(ends, reverse=True):
+            if (item := self.titles.get(text[start : start + end])) is not None and end > 0:
+                return Title(*item, end)
+        return None
+
+    def find(self, text: str) -> list[Named]:
+        """The categories that `text` (lower case) names, in its order, longest words first, none overlapping."""
+        taken = [False] * len(text)
+        found = []
+        for start, end, values in sorted(self._matches(text), key=lambda match: (match[0] - match[1], match[0])):
+            if not any(taken[start:end]):
+                taken[start:end] = [True] * (end - start)
+                found.append(Named((start, end), values))
+        return sorted(found, key=lambda named: named.span)
+
+    def moods(self, text: str) -> list[Named]:
+        """The moods that `text` names, as the categories that each keeps away."""
+        return [Named(match.span(), values) for values, form in self._moods for match in form.finditer(text)]
+
+    @cached_property
+    def films(self) -> bool:
+        """Whether the words for films fit this catalogue."""
+        return len(set(self.categories) & {name for group, _ in FILM_WORDS for name in group}) >= SHARED
+
+    def _matches(self, text: str) -> Iterator[tuple[int, int, tuple[str, ...]]]:
+        for values, form in self._forms:
+            for match in form.finditer(text):
+                yield *match.span(), values
+
+    @cached_property
+    def _forms(self) -> list[tuple[tuple[str, ...], re.Pattern[str]]]:
+        rows = [((name,), re.compile(rf"(?<!\w){_as_written(name)}(?!\w)")) for name in self.categories]
+        if self.films:
+            rows += [(self._known(group), _pattern(words)) for group, words in FILM_WORDS]
+            rows.append((self._known(FILM_WORDS[1][0]), re.compile(FILM_AGES)))
+        return [(values, form) for values, form in rows if values]
+
+    @cached_property
+    def _moods(self) -> list[tuple[tuple[str, ...], re.Pattern[str]]]:
+        return [(self._known(group), _pattern(words)) for group, words in FILM_MOODS] if self.films else []
+
+    def _known(self, group: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name for name in group if name in self.categories)
+
+
+def plain_title(title: str) -> str:
+    """A title in lower case, without its year, and with its article in front: `Matrix, The (1999)` → `the matrix`."""
+    bare = re.sub(r"\s*\([^()]*\)", "", title).strip().casefold()
+    head, comma, article = bare.rpartition(", ")
+    return (
+        f"{article} {head}" if comma and article in ("the", "a", "an", "la", "le", "il", "der", "die", "das") else bare
+    )
+
+
+def title_forms(title: str) -> list[tuple[str, str]]:
+    """Every way to write a title, and its year: as it stands, without its year, with its article in front."""
+    year = next(iter(re.findall(r"\(((?:18|19|20)\d\d)\)", title)), "")
+    bare = re.sub(r"\s*\((?:18|19|20)\d\d\)\s*$", "", title).strip()
+    short = re.sub(r"\s*\([^()]*\)", "", bare).strip()
+    forms = {title.strip(), bare, short}
+    for form in (bare, short):
+        head, comma, article = form.rpartition(", ")
+        if comma and article.casefold() in _ARTICLES:
+            forms |= {f"{article} {head}", head}
+    return [(form, year) for form in forms if form]
+
+
+def _as_written(name: str) -> str:
+    """A category's own name, whatever stands between its words."""
+    return r"[\s_-]*".join(re.escape(part) for part in re.split(r"[\s_-]+", name.casefold()))
+
+
+def _pattern(words: str) -> re.Pattern[str]:
+    """`*` ends a stem, `_` stands between words; what stands behind the bar is Chinese and needs no word boundary."""
+    english, _, chinese = words.partition("|")
+    stems = [
+        re.escape(word).replace(r"\*", r"\w*").replace("_", r"[\s-]+").replace(r"\-", r"[\s-]?")
+        for word in sorted(english.split(), key=len, reverse=True)
+    ]
+    forms = [rf"(?<![\w'])(?:{'|'.join(stems)})(?![\w'])"]
+    if chinese:
+        forms.append(rf"(?:{'|'.join(map(re.escape, sorted(chinese.split(), key=len, reverse=True)))}){_TALE}")
+    return re.compile("|".join(forms))
