@@ -1,7 +1,8 @@
 """A report that can be put before a review board: one HTML file that needs no network.
 
-Beside it lie its figures as SVG and PNG, and their data as CSV. It is made from the tables that `sottovoce sweep` leaves and from what `sottovoce audit` says, and from nothing else.
-Each figure stands with its caption, the command that made its data, and the data.
+Beside it lie its figures as SVG and PNG, and their data as CSV. It is made from the tables that `sottovoce sweep`
+leaves and from what `sottovoce audit` and `sottovoce tune` say, and from nothing else. Each figure stands with its
+caption, the command that made its data, and the data.
 """
 
 from __future__ import annotations
