@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -18,10 +20,12 @@ from hypothesis import strategies as st
 
 from sottovoce.client.task import COMPONENT, InstalledOnly, check_app
 from sottovoce.common.errors import RequestRefusedError
-from sottovoce.server.deployment.control import app_bundle
+from sottovoce.server.deployment.app_bundle import app_bundle
 
 
-def fab(component: str = COMPONENT, dependencies: tuple[str, ...] = (), **files: bytes) -> bytes:
+def fab(
+    component: str = COMPONENT, dependencies: tuple[str, ...] = (), files: Mapping[str, bytes] = MappingProxyType({})
+) -> bytes:
     """A Flower app as `flwr build` packs it."""
     components = {"serverapp": "sottovoce.server.app:app", "clientapp": component}
     table: dict[str, Any] = {
@@ -50,7 +54,7 @@ def test_the_servers_own_app_is_accepted() -> None:
         (fab("evil.app:app"), "names other code"),
         (fab("sottovoce.client.task:app"), "names other code"),
         (fab(dependencies=("evil",)), "dependencies"),
-        (fab(**{"sottovoce/client/app.py": b"import os"}), "something else than configuration"),
+        (fab(files={"sottovoce/client/app.py": b"import os"}), "something else than configuration"),
         (with_file(fab(), "sitecustomize.py", b"import os"), "something else"),
         (with_file(fab(), "evil.so", b"\x7fELF"), "something else"),
         (with_file(fab(), "evil.PY", b"import os"), "something else"),
