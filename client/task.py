@@ -53,6 +53,8 @@ def check_app(content: bytes) -> None:
             strange = [each.filename for each in entries if PurePosixPath(each.filename).suffix not in _TEXT]
             if strange:
                 raise RequestRefusedError("the app carries something else than configuration")
+            if len({each.filename for each in entries}) != len(entries):
+                raise RequestRefusedError("a file stands in the app twice")
             settings = next(each for each in entries if each.filename == "pyproject.toml")
             if settings.file_size > MAX_SETTINGS:
                 raise RequestRefusedError("the app's configuration is too large")
