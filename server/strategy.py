@@ -8,6 +8,7 @@ the time of one round, and never a unit of the budget twice.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -143,7 +144,11 @@ class Federation:
         state = self.store.load() or self._popularity()
         train = self.config.train
         optimiser = Optimiser(
-            given(train.optimiser), given(train.learning_rate), given(train.weight_decay), given(train.averaging)
+            given(train.optimiser),
+            given(train.learning_rate),
+            given(train.weight_decay),
+            given(train.averaging),
+            train.row_limit or math.inf,
         )
         for number in range(state.round + 1, self.plan.head.count + 1):
             state = self._round(state, number, optimiser)
