@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 FOLDERS := cli client common server simulations
 
-.PHONY: setup demo page federation proto test quick lint bench experiments clean
+.PHONY: setup demo page federation faults proto test quick lint bench experiments clean
 
 setup: $(STAMP)
 
@@ -33,6 +33,10 @@ page: $(STAMP)
 proto: $(STAMP)
 	cd $(VENV)/links && PATH="$(CURDIR)/$(BIN):$$PATH" python -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. \
 		--mypy_out=. --mypy_grpc_out=. sottovoce/client/service/device.proto
+
+# Nodes and servers are killed, disks fill, clocks are wrong: ten moments of each.
+faults: $(STAMP)
+	SOTTOVOCE_FAULT_SEEDS=10 $(BIN)/python -m pytest tests/test_faults.py
 
 test: $(STAMP)
 	$(BIN)/python -m pytest tests

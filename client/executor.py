@@ -6,6 +6,7 @@ listens on loopback, and hands tasks to nobody who does not know the secret that
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import select
@@ -89,13 +90,15 @@ class Executor:
         if self._worker is None:
             command = [sys.executable, "-m", "sottovoce.client.task", self.address]
             self._worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
-        if self._worker.stdin is not None:
-            self._worker.stdin.write(f"{token}\n".encode())
-            self._worker.stdin.flush()
         self._busy = True
+        if self._worker.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):  # the worker died just now: the next look finds that out
+                self._worker.stdin.write(f"{token}\n".encode())
+                self._worker.stdin.flush()
 
     def _end_worker(self) -> None:
         if self._worker is not None:
             self._worker.kill()
-            self._worker.communicate()
+            with contextlib.suppress(BrokenPipeError):
+                self._worker.communicate()
         self._worker, self._busy = None, False

@@ -114,6 +114,8 @@ class TrainSettings(Settings):
     learning_rate: Positive | None = None
     optimiser: Literal["sgd", "adam"] | None = None
     weight_decay: NotNegative | None = None
+    row_limit: Positive | None = None
+    """Longest correction of one item (a row of V), kept after every step; none keeps all."""
     averaging: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
     """Decay of the average over rounds that is published; zero publishes the last round."""
     sampling_rate: Rate = 1.0
@@ -128,6 +130,9 @@ class FederationSettings(Settings):
     share of the noise is the smaller the more of them are sure to answer."""
     node_capacity: AtLeastOne | None = None
     """The public bound on the number of users of one node."""
+    hostile_share: Annotated[float, Field(ge=0, lt=0.5)] | None = None
+    """Share of all people that hostile nodes may pass for, against whom a published model holds back items that few
+    can be shown to have met (`server.exposure`); zero holds nothing back."""
     aggregation: AggregationRule = "sum"
     """What is made of the nodes' parts: anything but their sum only where they are noised already, under `node`."""
     malicious_nodes: Count = 0

@@ -8,6 +8,7 @@ the time of one round, and never a unit of the budget twice.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -147,7 +148,11 @@ class Federation:
         state = self.store.load() or self._popularity()
         train = self.config.train
         optimiser = Optimiser(
-            given(train.optimiser), given(train.learning_rate), given(train.weight_decay), given(train.averaging)
+            given(train.optimiser),
+            given(train.learning_rate),
+            given(train.weight_decay),
+            given(train.averaging),
+            train.row_limit or math.inf,
         )
         for number in range(state.round + 1, self.plan.head.count + 1):
             state = self._round(state, number, optimiser)
@@ -337,7 +342,7 @@ def send_and_receive(grid: Grid, messages: Iterable[Message], deadline_s: float)
             replies.append(reply)
             waiting.discard(reply.metadata.reply_to_message_id)
         if waiting:
-            time.sleep(min(max(waited / 30, 0.003), 1.0))
+            time.sleep(min(max(waited / 30, 0.003), 0.3))
     return replies
 
 

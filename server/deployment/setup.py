@@ -46,11 +46,7 @@ def make_server(path: Path, settings: ServerSettings, catalogue: Catalogue, spac
     Raises:
         ConfigError: the folder is not empty, or a deployment may not follow the plan.
     """
-    plan = settings.training.plan()
-    if plan.simulated_only:
-        raise ConfigError("training.privacy", plan.trust.value, f"what a deployment may follow: {plan.simulated_only}")
-    if plan.target_epsilon > settings.total_epsilon:
-        raise ConfigError("training.privacy.epsilon", plan.target_epsilon, "at most total_epsilon")
+    check_deployable(settings)
     folder = new_folder(path)
     folder.tls.mkdir(mode=0o700)
     make_authority(folder.tls, settings.federation)
@@ -63,6 +59,19 @@ def make_server(path: Path, settings: ServerSettings, catalogue: Catalogue, spac
     return folder
 
 
+def check_deployable(settings: ServerSettings) -> None:
+    """Refuse settings whose runs no deployment may make.
+
+    Raises:
+        ConfigError: the plan is for simulations, or one run would spend more than all may.
+    """
+    plan = settings.training.plan()
+    if plan.simulated_only:
+        raise ConfigError("training.privacy", plan.trust.value, f"what a deployment may follow: {plan.simulated_only}")
+    if plan.target_epsilon > settings.total_epsilon:
+        raise ConfigError("training.privacy.epsilon", plan.target_epsilon, "at most total_epsilon")
+
+
 def invite(folder: ServerFolder, name: str, capacity: int | None, days: float | None) -> Invitation:
     """Admit a new node; what its owner needs to join.
 
@@ -73,6 +82,7 @@ def invite(folder: ServerFolder, name: str, capacity: int | None, days: float | 
     key = new_private_key()
     try:
         invitation = Invitation(
+            schema=1,
             federation=settings.federation,
             node=name,
             capacity=settings.capacity if capacity is None else capacity,
