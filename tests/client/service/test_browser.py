@@ -79,7 +79,7 @@ class Visit:
 @pytest.fixture
 def visit(browser: Browser, running: Service, request: pytest.FixtureRequest) -> Iterator[Visit]:
     Home(running.home).histories.forget(None)
-    context = browser.new_context(viewport=DESKTOP, locale="en-GB", **getattr(request, "param", {}))
+    context = browser.new_context(**{"viewport": DESKTOP, "locale": "en-GB", **getattr(request, "param", {})})
     context.set_default_timeout(15_000)
     began = Visit(context, running)
     yield began
