@@ -60,7 +60,8 @@ class WishReader:
             raise EncoderError("no encoder for wishes is installed: pip install 'sottovoce[wishes]'")
         facts = reader.facts
         child = _child(facts["encoder"], facts.get("revision", ""), facts["fingerprint"])
-        return reader.place(child.encode([text[:LONGEST]]))[0]
+        placed: FloatArray = reader.place(child.encode([text[:LONGEST]]))[0]
+        return placed
 
 
 @dataclass

@@ -71,7 +71,7 @@ def _constants(bundle: Published) -> dict[str, np.ndarray[Any, Any]]:
     return constants
 
 
-def _node(operation: str, inputs: str, output: str, **attributes: object) -> NodeProto:
+def _node(operation: str, inputs: str, output: str, **attributes: Any) -> NodeProto:  # noqa: ANN401 - as ONNX has them
     from onnx import helper
 
     return helper.make_node(operation, inputs.split(), output.split(), **attributes)

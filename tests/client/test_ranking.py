@@ -49,7 +49,7 @@ def test_two_looks_find_what_a_full_one_finds(seed: int, n: int, prior: float, s
 def test_few_items_are_looked_at_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bound is worth its name only if it leaves most of the catalogue out."""
     index, x, seen = two_stage(0, 30_000), state(1), []
-    monkeypatch.setattr(ranking, "_finish", lambda *given: seen.append(given[3]) or ranking.Ranked(*3 * [given[3]]))  # type: ignore[arg-type, func-returns-value]
+    monkeypatch.setattr(ranking, "_finish", lambda *given: seen.append(given[3]) or ranking.Ranked(*3 * [given[3]]))  # type: ignore[func-returns-value]
     index.best(x, 1.0, 10, Shown())
     assert 10 <= len(seen[0]) < 3000
 

@@ -156,7 +156,8 @@ def test_a_device_recommends_with_numpy_alone(tmp_path: Path) -> None:
     here = recommender(5)
     save_arrays(tmp_path / "items.safetensors", {"vectors": here.bundle.model.vectors})
     items, head = tmp_path / "items.safetensors", here.bundle.model.head
-    write_bundle(tmp_path / "bundle", here.bundle.catalogue, items, head, "# Card", {})
+    catalogue = here.model.table.catalogue()
+    write_bundle(tmp_path / "bundle", catalogue, items, head, "# Card", {})
     command = [sys.executable, "-c", _ON_A_DEVICE, str(tmp_path / "bundle")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from sottovoce.common.errors import DataError
 from sottovoce.common.mapped import MappedFile
 from sottovoce.common.scoring import save_arrays
 
-ARRAYS = {
+ARRAYS: dict[str, NDArray[np.generic]] = {
     "a": np.arange(6, dtype=np.int8).reshape(2, 3),
     "b": np.linspace(0, 1, 5, dtype=np.float32),
     "none": np.zeros((4, 0), np.int16),
@@ -21,7 +22,7 @@ ARRAYS = {
 
 
 def test_arrays_are_what_was_saved(tmp_path: Path) -> None:
-    save_arrays(tmp_path / "file", dict(ARRAYS))
+    save_arrays(tmp_path / "file", ARRAYS)
     file = MappedFile.open(tmp_path / "file")
     found = file.arrays()
     assert set(found) == set(ARRAYS)
