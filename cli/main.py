@@ -11,6 +11,7 @@ import typer
 
 from sottovoce.cli.audit import audit
 from sottovoce.cli.budget import budget
+from sottovoce.cli.client import client
 from sottovoce.cli.data import data
 from sottovoce.cli.doctor import doctor
 from sottovoce.cli.evaluate import evaluate
@@ -37,12 +38,11 @@ def main(debug: Annotated[bool, typer.Option(help="Show the traceback of an erro
     """A federated recommender that learns under user-level differential privacy."""
 
 
-client = typer.Typer(help="This device: its page.", no_args_is_help=True)
 client.command()(serve)
 
 app.add_typer(data, name="data")
-app.add_typer(client, name="client")
 app.add_typer(server, name="server")
+app.add_typer(client, name="client")
 app.command()(simulate)
 app.command()(prepare)
 app.command()(evaluate)

@@ -1,18 +1,11 @@
-"""Start and watch Flower runs through the Control API, which listens on loopback only.
-
-The app that a run names carries no code: it says which components of the installed package take part.
-"""
+"""Start and watch Flower runs through the Control API, which listens on loopback only."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import httpx
-import tomli_w
-from flwr.cli.build import build_fab_from_files
 from flwr.common.constant import Status
 from flwr.common.serde import user_config_to_proto
 from flwr.proto.control_pb2 import ListRunsRequest, StartRunRequest
@@ -21,9 +14,9 @@ from flwr.supercore.control.control_http_client import ControlHttpClient
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
 
 from sottovoce.common.errors import FederationError
+from sottovoce.server.deployment.app_bundle import app_bundle
 from sottovoce.server.deployment.folder import ServerFolder
 
-SERVER_COMPONENT, CLIENT_COMPONENT = "sottovoce.server.app:app", "sottovoce.client.app:app"
 UNREACHABLE = (httpx.TransportError, httpx.HTTPStatusError)
 
 
@@ -88,20 +81,3 @@ class Control:
             root_certificates=(self.folder.tls / "ca.pem").read_bytes(),
             interceptors=[RuntimeVersionHttpInterceptor(component_name="sottovoce")],
         )
-
-
-def app_bundle() -> bytes:
-    """The Flower app as it is sent to nodes: names of components in the installed package, no code, no dependency."""
-    settings: Mapping[str, object] = {
-        "project": {"name": "sottovoce", "version": importlib.metadata.version("sottovoce"), "dependencies": []},
-        "tool": {
-            "flwr": {
-                "app": {
-                    "publisher": "sottovoce",
-                    "components": {"serverapp": SERVER_COMPONENT, "clientapp": CLIENT_COMPONENT},
-                    "config": {"task": "deliver", "run": ""},
-                }
-            }
-        },
-    }
-    return build_fab_from_files({"pyproject.toml": tomli_w.dumps(settings).encode()})[0]

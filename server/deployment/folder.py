@@ -14,7 +14,11 @@ log/               JSON lines
 
 from __future__ import annotations
 
+import fcntl
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +31,9 @@ from sottovoce.server.deployment.settings import ServerSettings
 
 SERVER_VARIABLE = "SOTTOVOCE_SERVER"
 """Names the server's folder to the processes that a server starts."""
+
+LOCK_WAIT_S = 20.0
+"""Longer than the processes of a killed server take to notice."""
 
 
 @dataclass(frozen=True)
@@ -117,3 +124,26 @@ def new_folder(path: Path) -> ServerFolder:
     if any(path.iterdir()):
         raise ConfigError("DIR", str(path), "a new or empty folder: a server is never overwritten")
     return ServerFolder(path.absolute())
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[int]:
+    """Hold a lock while the block runs; a process that inherits its descriptor holds it too.
+
+    Raises:
+        ConfigError: somebody else holds it, also after a while.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    end = time.monotonic() + LOCK_WAIT_S
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise ConfigError("DIR", str(path.parent), "a server that is not up already") from None
+                time.sleep(0.2)
+        yield descriptor
+    finally:
+        os.close(descriptor)

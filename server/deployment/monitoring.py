@@ -76,7 +76,7 @@ def _run_status(run: RunFolder) -> dict[str, Any]:
     }
 
 
-@dataclass
+@dataclass(eq=False)
 class Monitor(Collector):
     """What is scraped; read from the folder at each scrape.
 

@@ -113,7 +113,8 @@ def update_catalogue(folder: ServerFolder, catalogue: Catalogue, encode: Any) ->
     newest = Publications(folder).newest
     if newest is None or not len(catalogue):
         raise DataError(folder.path, "no published bundle, or no item in the new catalogue")
-    bundle, space = load_bundle(newest), ItemSpace.load(newest / "items.safetensors")
+    place = folder.numbered("catalogues")[-1]
+    bundle, space = load_bundle(newest), ItemSpace.load(place / "items.safetensors")
     vectors = space.project(catalogue.texts, encode(catalogue.texts)).astype(np.float32)
     facts = {**space.facts, "catalogue_sha256": catalogue.sha256}
     _add_catalogue(folder, catalogue, ItemSpace(vectors, facts, space.maps))

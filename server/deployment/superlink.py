@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from flwr.common.constant import NOOP_ACCOUNT_NAME, NOOP_FLWR_AID, TRANSPORT_TYPE_GRPC_RERE, NodeStatus
+from flwr.common.constant import NOOP_ACCOUNT_NAME, NOOP_FLWR_AID, TRANSPORT_TYPE_GRPC_RERE
 from flwr.server.superlink.linkstate import LinkState
-from flwr.supercore.constant import FLWR_IN_MEMORY_DB_NAME
+from flwr.supercore.constant import FLWR_IN_MEMORY_DB_NAME, NodeStatus
 from flwr.superlink.auth_plugin import NoOpControlAuthnPlugin
 from flwr.superlink.cli.flower_superlink import SuperLinkLifespan
 from flwr.superlink.config_loader import SuperLinkLifespanConfig
@@ -33,7 +33,7 @@ from sottovoce.server.deployment.logs import log_as_json
 from sottovoce.server.deployment.registry import Registry
 from sottovoce.server.deployment.settings import split
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("sottovoce.server.deployment.superlink")  # runs as `__main__`
 
 SYNC_S = 1.0
 MAX_CONNECTIONS = 2_000

@@ -6,7 +6,6 @@ supervisor that starts after a crash does what the one before it would have done
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import signal
@@ -14,14 +13,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sottovoce.common.errors import ConfigError, FederationError
+from sottovoce.common.errors import FederationError
 from sottovoce.server.deployment.control import Control
-from sottovoce.server.deployment.folder import SERVER_VARIABLE, ServerFolder
+from sottovoce.server.deployment.folder import SERVER_VARIABLE, ServerFolder, locked
 from sottovoce.server.deployment.monitoring import Monitor, serve_status
 from sottovoce.server.deployment.publications import Publications
 from sottovoce.server.deployment.runs import state_of, unfinished
@@ -33,7 +30,6 @@ LOOK_EVERY_S = 0.5
 LONGEST_DELAY_S = 300.0
 STEADY_S = 60.0
 """A SuperLink that ran for that long was well: its next end is met without delay."""
-LOCK_WAIT_S = 15.0
 
 
 @dataclass
@@ -187,29 +183,6 @@ def environment(folder: ServerFolder) -> dict[str, str]:
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))),
     }
     return {**os.environ, **own}
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[int]:
-    """Hold the folder's lock, which the SuperLink inherits: it is free when both are gone.
-
-    Raises:
-        ConfigError: somebody else holds it, also after a while.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    end = time.monotonic() + LOCK_WAIT_S
-    try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    raise ConfigError("DIR", str(path.parent), "a server that is not up already") from None
-                time.sleep(0.2)
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def stop_on_signals() -> threading.Event:

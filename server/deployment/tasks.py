@@ -9,7 +9,7 @@ from flwr.serverapp import Grid
 from sottovoce.common.errors import BudgetSpentError, ConfigError, DataError, LedgerError, SottovoceError
 from sottovoce.common.runfolder import RunFolder
 from sottovoce.server.checkpoint import Store
-from sottovoce.server.deployment.folder import ServerFolder
+from sottovoce.server.deployment.folder import ServerFolder, locked
 from sottovoce.server.deployment.members import Members
 from sottovoce.server.deployment.publications import Publications, deliver
 from sottovoce.server.deployment.runs import BUDGET_SPENT, PUBLISHED, RunState, save_state, state_of
@@ -27,10 +27,12 @@ def perform(grid: Grid, folder: ServerFolder, task: str, run: str) -> None:
         SottovoceError: the run could not go on; what it reached is on disk.
     """
     members = Members(grid, folder.registry)
-    if task == "train":
-        train(grid, folder, RunFolder(folder.path / "runs" / run), members)
-    else:
-        deliver(grid, folder, members, DELIVERY_S)
+    # Of a killed server the last process may still be there, and about to write.
+    with locked(folder.path / "task.lock"):
+        if task == "train":
+            train(grid, folder, RunFolder(folder.path / "runs" / run), members)
+        else:
+            deliver(grid, folder, members, DELIVERY_S)
 
 
 def train(grid: Grid, folder: ServerFolder, run: RunFolder, members: Members) -> None:
