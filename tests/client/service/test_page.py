@@ -219,6 +219,7 @@ def test_forgetting_leaves_nothing(page: TestClient, device: Device) -> None:
     listed(page)
     assert page.get("/api/privacy").json()["impressions"] > 0
     assert page.post("/api/forget", json={"everything": True}).json() == {"forgotten": 2}
+    assert page.get("/api/privacy").json()["impressions"] == 0
     assert ids(listed(page)) == before
     assert device.export() == []
     device.impressions.forget(USER)
