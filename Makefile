@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 FOLDERS := cli client common server simulations
 
-.PHONY: setup demo page federation faults proto test quick lint bench experiments clean
+.PHONY: setup demo federation faults page proto test quick lint bench experiments clean
 
 setup: $(STAMP)
 
@@ -24,6 +24,10 @@ demo: $(STAMP)
 federation: $(STAMP)
 	$(BIN)/python -m sottovoce.simulations.demonstration runs/federation
 
+# Nodes and servers are killed, disks fill, clocks are wrong: ten moments of each.
+faults: $(STAMP)
+	SOTTOVOCE_FAULT_SEEDS=10 $(BIN)/python -m pytest tests/test_faults.py
+
 # The demo's model, as the person behind a device sees it.
 page: $(STAMP)
 	test -d runs/demo/bundle || $(MAKE) demo
@@ -33,10 +37,6 @@ page: $(STAMP)
 proto: $(STAMP)
 	cd $(VENV)/links && PATH="$(CURDIR)/$(BIN):$$PATH" python -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. \
 		--mypy_out=. --mypy_grpc_out=. sottovoce/client/service/device.proto
-
-# Nodes and servers are killed, disks fill, clocks are wrong: ten moments of each.
-faults: $(STAMP)
-	SOTTOVOCE_FAULT_SEEDS=10 $(BIN)/python -m pytest tests/test_faults.py
 
 test: $(STAMP)
 	$(BIN)/python -m pytest tests
@@ -48,29 +48,18 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p sottovoce
-	$(BIN)/mypy tests benchmarks
+	$(BIN)/mypy tests benchmarks examples
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/simulation.py
 
-# A sweep that was interrupted goes on; finished cells are not run again. msweb is fetched where it does not lie nearby,
-# and left out where it cannot be. The audit's run stands for the curves' ε = 8.
-EXPERIMENTS := $(basename $(notdir $(wildcard experiments/*.toml)))
-MSWEB ?= $(or $(wildcard ../shared/data/msweb),msweb)
-RESULTS := runs/experiments
-
+# A sweep that was interrupted goes on; finished cells are not run again.
 experiments: $(STAMP)
-	for name in $(filter-out msweb,$(EXPERIMENTS)); do \
-		$(BIN)/sottovoce sweep experiments/$$name.toml --out $(RESULTS)/$$name || exit $$?; \
+	for file in experiments/*.toml; do \
+		$(BIN)/sottovoce sweep $$file --out runs/experiments/$$(basename $$file .toml) || exit $$?; \
 	done
-	$(BIN)/sottovoce sweep experiments/msweb.toml --data $(MSWEB) --out $(RESULTS)/msweb
-	for epsilon in 1 8; do \
-		$(BIN)/sottovoce simulate --data ml-100k --epsilon $$epsilon --seed 0 --references none --force \
-			--out $(RESULTS)/audited-$$epsilon && \
-		$(BIN)/sottovoce audit $(RESULTS)/audited-$$epsilon --shadows 0 --readers 0 || exit $$?; \
-	done
-	$(BIN)/sottovoce report $$(dirname $(RESULTS)/*/results.parquet) --out $(RESULTS)/report.html \
-		$$(printf -- '--audit %s ' $(RESULTS)/*/audit.json) $$(printf -- '--tuning %s ' experiments/tuning-*.json)
+	$(BIN)/sottovoce report $(patsubst experiments/%.toml,runs/experiments/%,$(wildcard experiments/*.toml)) \
+		--out runs/experiments/report.html
 
 clean:
 	rm -rf $(VENV) build *.egg-info

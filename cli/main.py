@@ -40,11 +40,9 @@ def main(debug: Annotated[bool, typer.Option(help="Show the traceback of an erro
     """A federated recommender that learns under user-level differential privacy."""
 
 
-client = typer.Typer(help="This device: its page.", no_args_is_help=True)
 client.command()(serve)
 
 app.add_typer(data, name="data")
-app.add_typer(client, name="client")
 app.add_typer(server, name="server")
 app.add_typer(client, name="client")
 app.command()(simulate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Annotated
@@ -42,5 +43,6 @@ def serve(
         console.print(f"gRPC: {addresses.grpc}. Home: {found.folder}. End with Ctrl-C.", style="dim", markup=False)
 
     users = found.histories.users()
-    serve(found, user or (users[0] if len(users) == 1 else OWNER), tried, port, grpc_port, ready)
+    with contextlib.suppress(KeyboardInterrupt):
+        serve(found, user or (users[0] if len(users) == 1 else OWNER), tried, port, grpc_port, ready)
     return 0

@@ -17,7 +17,7 @@ import numpy as np
 from sottovoce.client.histories import Event, Kind
 from sottovoce.client.home import Home
 from sottovoce.client.masking import mask_personal
-from sottovoce.client.recommender import CATEGORIES, Recommender
+from sottovoce.client.recommender import CATEGORIES, Explanation, Recommender
 from sottovoce.client.service.impressions import Impressions
 from sottovoce.client.service.models import Loaded, Models, NoModelError
 from sottovoce.client.service.people import People, Person, person_of
@@ -142,7 +142,7 @@ class Device:
         if not 0 <= weight <= 1:
             raise ConfigError("weight", weight, "from 0 to 1")
         loaded, person = self._now()
-        words = mask_personal(text.encode(errors="replace").decode())
+        words = _masked(text)
         try:
             wish = Wish(self._understood(loaded, words), weight)
             listing = self._listing(loaded, person, wanted, Basis.WISH, wish)
@@ -157,24 +157,28 @@ class Device:
         except NoModelError:
             return False
 
-    def explain(self, item_id: str) -> Why:
+    def explain(self, item_id: str, text: str = "", weight: float = 0.0, like: str = "") -> Why:
         """One score, taken apart, and what became of it without its strongest terms.
+
+        Args:
+            item_id: Of which item.
+            text: The words that the list was asked for with, if any.
+            weight: How much they count.
+            like: The item that the list is like, if any.
 
         Raises:
             NoModelError, NotFoundError
         """
         loaded, person = self._now()
         recommender, item = loaded.recommender, self._position(loaded, item_id)
-        told = recommender.explain(person.history, item, feedback=person.feedback)
-        average = _average(recommender)
-        effects: dict[int, float] = {}
-        for place, effect in zip(told.items.tolist(), told.effects.tolist(), strict=True):
-            effects[place] = effects.get(place, 0.0) + effect
+        wish = self._wish(loaded, text, weight, like)
+        told = recommender.explain(person.history, item, feedback=person.feedback, wish=wish)
+        average = summands(person.history, person.feedback, wish).popularity * _average(recommender)
+        effects, met = _by_item(told), set(person.history.tolist())
         strongest = [each for each in sorted(effects, key=lambda each: -effects[each]) if effects[each] > 0]
-        met = set(person.history.tolist())
         without, rank = [], 0
         for place in [each for each in strongest if each in met][:WITHOUT]:
-            found = recommender.counterfactual(person.history, item, place, feedback=person.feedback)
+            found = recommender.counterfactual(person.history, item, place, feedback=person.feedback, wish=wish)
             rank = found.rank
             without.append(Without(*self._named(loaded, place), found.rank_without))
         excluded = {*met, *person.feedback.disliked, *person.feedback.not_now} - {item}
@@ -182,10 +186,11 @@ class Device:
             item_id=item_id,
             score=told.score - average,
             popularity=told.popularity - average,
+            wish=told.wish,
             content=float(told.content.sum()),
             correction=float(told.correction.sum()),
             history=tuple(Term(*self._named(loaded, place), effect) for place, effect in effects.items()),
-            rank=rank or self._rank(loaded, person, item),
+            rank=rank or self._rank(loaded, person, item, wish),
             items=len(recommender.model.table) - len(excluded),
             without=tuple(without),
         )
@@ -239,7 +244,7 @@ class Device:
         return list(self.home.histories.export(self.user))
 
     def search(self, text: str) -> tuple[Item, ...]:
-        """Items whose titles hold `text`, or whose texts hold most of its words.
+        """Items whose titles hold `text`; where none does, whose texts hold most of its words.
 
         Raises:
             NoModelError, TooLongError
@@ -252,8 +257,8 @@ class Device:
         titles = loaded.recommender.model.table.titles
         named = [place for place, title in enumerate(titles) if sought in title.casefold()]
         named.sort(key=lambda place: -float(loaded.recommender.model.index.b[place]))
-        alike = loaded.recommender.search(text, FOUND)
-        return tuple(self._item(loaded, place) for place in list(dict.fromkeys([*named, *alike]))[:FOUND])
+        found = named[:FOUND] or loaded.recommender.search(text, FOUND)
+        return tuple(self._item(loaded, place) for place in found)
 
     def profile(self) -> Profile:
         """The person's taste, as the model sees it.
@@ -342,7 +347,9 @@ class Device:
             chosen = not wanted.categories or bool(names & set(wanted.categories))
             return chosen and place not in unwanted and not names & said.hidden
 
-        found = [(place, None) for place in loaded.recommender.search(words, SEARCHED) if fits(place)]
+        found: list[tuple[int, float | None]] = [
+            (place, None) for place in loaded.recommender.search(words, SEARCHED) if fits(place)
+        ]
         return self._shown(loaded, person, found[: wanted.n], Basis.KEYWORDS)
 
     def _shown(
@@ -362,24 +369,29 @@ class Device:
     def _card(
         self, loaded: Loaded, person: Person, item: int, share: float | None, wish: Wish | None, average: float
     ) -> Card:
-        recommender = loaded.recommender
-        told = recommender.explain(person.history, item, feedback=person.feedback, wish=wish)
-        reasons = recommender.reasons(person.history, item, 2 * REASONS, feedback=person.feedback, wish=wish)
-        effects: dict[int, float] = {}
-        for reason in reasons:
-            effects[reason.item] = effects.get(reason.item, 0.0) + reason.effect
+        told = loaded.recommender.explain(person.history, item, feedback=person.feedback, wish=wish)
+        effects = _by_item(told)
         strongest = sorted(effects, key=lambda place: -effects[place])[:REASONS]
         public = self._item(loaded, item)
         return Card(
             public.item_id, public.title, public.year, public.categories, told.score - average, share,
             told.popularity - average, told.wish,
-            tuple(Term(*self._named(loaded, place), effects[place]) for place in strongest),
+            tuple(Term(*self._named(loaded, place), effects[place]) for place in strongest if effects[place] > 0),
         )  # fmt: skip
 
-    def _rank(self, loaded: Loaded, person: Person, item: int) -> int:
+    def _wish(self, loaded: Loaded, text: str, weight: float, like: str) -> Wish | None:
+        """What a list was asked for with; nothing where the words were only searched for."""
+        if like:
+            return loaded.recommender.wish_like(self._position(loaded, like))
+        try:
+            return Wish(self._understood(loaded, _masked(text)), weight) if text.strip() else None
+        except EncoderError:
+            return None
+
+    def _rank(self, loaded: Loaded, person: Person, item: int, wish: Wish | None) -> int:
         """Place of an item in the whole list, from 1; zero if it is not in it."""
         whole = loaded.recommender.recommend(
-            person.history, len(loaded.recommender.model.table), feedback=person.feedback
+            person.history, len(loaded.recommender.model.table), feedback=person.feedback, wish=wish
         )
         return next((rank for rank, each in enumerate(whole, start=1) if each.item == item), 0)
 
@@ -422,6 +434,18 @@ class Device:
         except (SottovoceError, KeyError):
             title = event.item if event.kind is Kind.HIDE_CATEGORY else None
         return Entry(event.item, title, event.kind.value, _utc(event.at))
+
+
+def _masked(text: str) -> str:
+    return mask_personal(text.encode(errors="replace").decode())
+
+
+def _by_item(told: Explanation) -> dict[int, float]:
+    """What each item adds; one that is also liked adds twice, and is told once."""
+    effects: dict[int, float] = {}
+    for place, effect in zip(told.items.tolist(), told.effects.tolist(), strict=True):
+        effects[place] = effects.get(place, 0.0) + effect
+    return effects
 
 
 def _average(recommender: Recommender) -> float:

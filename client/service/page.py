@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from sottovoce.client.service.access import Access
-from sottovoce.client.service.device import MOST_CARDS, Device, NotFoundError, TooLongError, Wanted
+from sottovoce.client.service.device import MOST_CARDS, MOST_WORDS_BYTES, Device, NotFoundError, TooLongError, Wanted
 from sottovoce.client.service.guard import Guard
 from sottovoce.client.service.models import NoModelError
 from sottovoce.common.errors import InputError, SottovoceError
@@ -46,6 +46,15 @@ class Asked(_Body):
     n: Count = 12
     mode: Mode = "for_you"
     categories: tuple[str, ...] = ()
+
+
+class ToExplain(_Body):
+    """An item of a list, and what the list was asked for with."""
+
+    item: str
+    text: Annotated[str, Field(max_length=MOST_WORDS_BYTES)] = ""
+    weight: Annotated[float, Field(ge=0, le=1)] = 0.0
+    like: str = ""
 
 
 class Said(_Body):
@@ -91,9 +100,9 @@ def _lists(app: FastAPI, device: Device) -> None:
         wanted = Wanted(asked.n, asked.categories, **MODES[asked.mode])
         return _told(device.ask(asked.text, asked.weight, wanted))
 
-    @app.get("/api/explain")
-    def explain(item: str) -> Response:
-        return _told(device.explain(item))
+    @app.post("/api/explain")
+    def explain(what: ToExplain) -> Response:
+        return _told(device.explain(what.item, what.text, what.weight, what.like))
 
     @app.get("/api/search")
     def search(text: str) -> Response:

@@ -18,7 +18,7 @@ from sottovoce.client.home import Home
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 axe_module = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
 
-from playwright.sync_api import Browser, BrowserContext, Page, expect  # noqa: E402
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect  # noqa: E402
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or ""
 pytestmark = [
@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.skipif(not CHROMIUM, reason="no Chromium here: install it, or name it in CHROMIUM"),
 ]
 SECTIONS = ("", "taste", "history", "privacy", "model")
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
+DESKTOP, PHONE = ViewportSize(width=1280, height=900), ViewportSize(width=360, height=740)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ class Visit:
 @pytest.fixture
 def visit(browser: Browser, running: Service, request: pytest.FixtureRequest) -> Iterator[Visit]:
     Home(running.home).histories.forget(None)
-    context = browser.new_context(viewport=DESKTOP, locale="en-GB", **getattr(request, "param", {}))
+    context = browser.new_context(**{"viewport": DESKTOP, "locale": "en-GB", **getattr(request, "param", {})})
     context.set_default_timeout(15_000)
     began = Visit(context, running)
     yield began
@@ -145,6 +145,10 @@ def test_more_like_this_modes_and_categories(visit: Visit) -> None:
     visit.page.locator(".card summary").first.click()
     visit.page.get_by_role("button", name="More like this").first.click()
     expect(visit.page.locator("main h1")).to_contain_text("More like")
+    visit.page.locator(".card summary").first.click()
+    visit.page.get_by_role("button", name="Why exactly?").first.click()
+    expect(visit.page.get_by_role("dialog")).to_contain_text("Likeness to what you chose")
+    visit.page.get_by_role("dialog").get_by_role("button", name="Close").click()
     visit.page.get_by_role("button", name="Back to your list").click()
     visit.page.get_by_text("More varied").click()
     expect(visit.page.get_by_role("radio", name="More varied")).to_be_checked()

@@ -19,7 +19,7 @@ export function card(item, place, strongest, acts) {
         el("span", { class: "label" }, t("score")), " ",
         el("strong", {}, signed(item.score).replace(/^\+/, "")), " ",
         item.probability !== null && el("span", { class: "share" }, el("span", { class: "label" }, t("likely")), percent(item.probability))),
-      reasons(item, strongest),
+      reasons(item, strongest, acts),
       el("div", { class: "acts" },
         act("like", "like", () => acts.give("like", item.item_id, item.title), item),
         act("dislike", "dislike", () => acts.give("dislike", item.item_id, item.title), item),
@@ -30,9 +30,9 @@ export function card(item, place, strongest, acts) {
 // The year stands below the title: not twice.
 const withoutYear = (item) => (item.year && item.title.endsWith(` (${item.year})`) ? item.title.slice(0, -item.year.length - 3) : item.title);
 
-function reasons(item, strongest) {
+function reasons(item, strongest, acts) {
   const lines = item.reasons.map((reason) => line(el("bdi", {}, reason.title), reason.effect, strongest));
-  if (item.wish) lines.unshift(line(t("words_fit"), item.wish, strongest, "wish"));
+  if (item.wish) lines.unshift(line(t(acts.anchored() ? "why_like" : "words_fit"), item.wish, strongest, "wish"));
   if (item.popularity !== 0) lines.push(line(t(item.popularity > 0 ? "popular" : "unpopular"), item.popularity, strongest, "popularity"));
   if (lines.length === 0) return el("p", { class: "reasons none" }, t("no_reasons"));
   return el("div", { class: "reasons" }, item.reasons.length ? el("p", { class: "label" }, t("because")) : null, el("ul", {}, lines));

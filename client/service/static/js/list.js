@@ -121,12 +121,13 @@ function tellAsk(text) {
 }
 
 const acts = {
+  anchored: () => wanted.item !== null,
   give: (kind, subject, title) => {
     const place = document.activeElement?.closest(".card")?.querySelector("h2")?.id.replace("card-", "");
     return give(kind, subject, title, () => refresh(place));
   },
   like: (item) => { Object.assign(wanted, { item, text: "", n: PAGE }); refresh(1); window.scrollTo({ top: 0 }); },
-  why,
+  why: (item) => why(item, { text: wanted.text, weight: wanted.weight, like: wanted.item?.item_id ?? "" }),
 };
 
 function draw(answer) {

@@ -37,7 +37,7 @@ const TABLE = {
 
     why_title: "Why {title}?", why_rank: "It stands at place {rank} of {items}.",
     why_sum: "These terms sum to the score. Nothing else enters it.", why_term: "Term", why_adds: "Adds",
-    why_popularity: "Popularity", why_rest: "{n} smaller terms of your history",
+    why_popularity: "Popularity", why_like: "Likeness to what you chose", why_rest: "{n} smaller terms of your history",
     why_total: "Score",
     why_counterfactual: "Were {title} not in your history, this would stand at place {rank} instead of {now}.", why_still: "Even without {title} in your history, this would stand at place {rank}.",
 
@@ -119,7 +119,7 @@ const TABLE = {
 
     why_title: "为什么推荐《{title}》？", why_rank: "它在 {items} 项中排第 {rank} 位。",
     why_sum: "以下各项之和就是得分，没有其他因素。", why_term: "组成", why_adds: "贡献",
-    why_popularity: "热门程度", why_rest: "历史中另外 {n} 项较小的贡献",
+    why_popularity: "热门程度", why_like: "与所选内容的相似", why_rest: "历史中另外 {n} 项较小的贡献",
     why_total: "得分",
     why_counterfactual: "如果历史中没有《{title}》，它会排在第 {rank} 位，而不是第 {now} 位。", why_still: "即使历史中没有《{title}》，它仍会排在第 {rank} 位。",
 
