@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from sottovoce.common.catalogue import Catalogue
 from sottovoce.common.errors import DataError
-from sottovoce.common.scoring import FloatArray, Head, HeadShape, ScoringModel, load_arrays, save_arrays
+from sottovoce.common.scoring import Blocks, FloatArray, Head, HeadShape, ScoringModel, load_arrays, save_arrays
 
 SCHEMA = 1
 FILES = ("head.safetensors", "items.safetensors", "catalogue.json", "MODEL_CARD.md")
@@ -96,7 +96,17 @@ def load_bundle(folder: Path) -> Bundle:
     if "vectors" not in items or items["vectors"].shape != (shape.items, shape.dimension):
         raise DataError(folder, "its item vectors do not fit its head")
     head = Head(shape, parts.pop("b"), parts)
-    return Bundle(catalogue, ScoringModel(items["vectors"], head), manifest)
+    return Bundle(catalogue, ScoringModel(items["vectors"], head, _blocks(folder, manifest, items)), manifest)
+
+
+def _blocks(folder: Path, manifest: Mapping[str, Any], items: Mapping[str, FloatArray]) -> Blocks | None:
+    """What the item vectors are made of, where the manifest says so."""
+    if "blocks" not in manifest:
+        return None
+    try:
+        return Blocks(tuple((str(name), int(size)) for name, size in manifest["blocks"]), items["rotation"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(folder, f"its parts do not fit together: {error}") from error
 
 
 def _put_in_place(new: Path, folder: Path) -> None:

@@ -11,6 +11,7 @@ from sottovoce.common.config import Config
 from sottovoce.common.privacy.ledger import Ledger
 from sottovoce.common.privacy.plan import PrivacyPlan, Trust
 from sottovoce.common.runfolder import RunFolder
+from sottovoce.common.vectors import ItemSpace
 from sottovoce.server.checkpoint import Checkpoint
 
 
@@ -41,6 +42,7 @@ def publish(folder: RunFolder, plan: PrivacyPlan, ledger: Ledger, state: Checkpo
         "privacy": privacy_facts(plan, ledger),
     }
     catalogue = Catalogue.load(folder.data / "catalogue.json")
+    facts["blocks"] = [list(each) for each in ItemSpace.load(folder.data / "items.safetensors").blocks.sizes]
     card = model_card(folder.config, plan, facts, len(catalogue))
     write_bundle(folder.bundle, catalogue, folder.data / "items.safetensors", state.published, card, facts)
 
