@@ -89,7 +89,7 @@ def encode_texts(folder: str, pooling: str, texts: Sequence[str], batch_size: in
     vectors = np.zeros((len(asked), int(model.config.hidden_size)), np.float32)
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
-        read = tokenizer([asked[row] or " " for row in rows], return_tensors="pt", padding=True)
+        read = tokenizer([asked[row].strip() or tokenizer.eos_token for row in rows], return_tensors="pt", padding=True)
         ids, mask = read["input_ids"][:, -MAX_TOKENS:], read["attention_mask"][:, -MAX_TOKENS:]
         with torch.inference_mode():
             states = model.base_model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
@@ -102,6 +102,29 @@ def encode_texts(folder: str, pooling: str, texts: Sequence[str], batch_size: in
     return vectors
 
 
+def log_likelihoods(model: Any, tokenizer: Any, context: str, texts: Sequence[str]) -> FloatArray:  # noqa: ANN401
+    """Logarithms of the probability of each of `texts` behind `context`, shape [len(texts)].
+
+    The context is read once; only its last `MAX_TOKENS` tokens are.
+    """
+    import torch
+
+    read = tokenizer(context, return_tensors="pt")["input_ids"][:, -MAX_TOKENS:]
+    pieces = [tokenizer(text, add_special_tokens=False)["input_ids"][:MAX_TOKENS] for text in texts]
+    longest = max(map(len, pieces))
+    ids = torch.tensor([piece + [0] * (longest - len(piece)) for piece in pieces])
+    known = torch.tensor([[1] * len(piece) + [0] * (longest - len(piece)) for piece in pieces])
+    with torch.inference_mode():
+        first = model(input_ids=read, use_cache=True)
+        past = first.past_key_values
+        past.batch_repeat_interleave(len(pieces))
+        mask = torch.cat([torch.ones(len(pieces), read.shape[1], dtype=known.dtype), known], dim=1)
+        rest = model(input_ids=ids, attention_mask=mask, past_key_values=past).logits[:, :-1]
+        logits = torch.cat([first.logits[:, -1:].expand(len(pieces), -1, -1), rest], dim=1).float()
+        told = torch.log_softmax(logits, dim=2).gather(2, ids[:, :, None])[:, :, 0]
+    return np.asarray((told * known).sum(dim=1).numpy(), dtype=np.float32)
+
+
 @lru_cache(maxsize=1)
 def load(folder: str) -> tuple[Any, Any]:
     """A causal language model and its tokenizer, padding in front; loaded once per process.
@@ -110,6 +133,7 @@ def load(folder: str) -> tuple[Any, Any]:
         EncoderError: a file is missing or damaged, or the architecture is another.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TQDM_DISABLE", "1")  # unpacking four bits a weight draws a bar otherwise
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
 
