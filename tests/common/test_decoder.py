@@ -39,7 +39,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     LlamaForCausalLM(config).save_pretrained(place)
     words = Tokenizer(models.WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="?"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
-    PreTrainedTokenizerFast(tokenizer_object=words, eos_token="<s>", unk_token="?").save_pretrained(place)
+    made = PreTrainedTokenizerFast(tokenizer_object=words, eos_token="<s>", unk_token="?")  # type: ignore[no-untyped-call]
+    made.save_pretrained(place)
     return place
 
 
@@ -47,7 +48,8 @@ def states(folder: Path, text: str) -> torch.Tensor:
     """Of one text alone, without padding."""
     model, tokenizer = load(str(folder))
     with torch.inference_mode():
-        return model.base_model(**tokenizer([text], return_tensors="pt")).last_hidden_state[0]
+        whole = model.base_model(**tokenizer([text], return_tensors="pt")).last_hidden_state[0]
+    return torch.as_tensor(whole)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
