@@ -53,9 +53,7 @@ def weigh(
     feature: Annotated[
         list[str] | None, typer.Option("--feature", help="An attribute as a block: categories=tags, year=numeric …")
     ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Any other setting, as section.key=value.")
-    ] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Any other setting: section.key=value.")] = None,
 ) -> int:
     """Find the weight of each block of the item vectors on the validation split of a public data set.
 
