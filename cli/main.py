@@ -18,6 +18,7 @@ from sottovoce.cli.prepare import prepare
 from sottovoce.cli.report import report
 from sottovoce.cli.simulate import simulate
 from sottovoce.cli.sweep import sweep
+from sottovoce.cli.tune import tune
 from sottovoce.common.errors import SottovoceError
 
 app = typer.Typer(
@@ -39,6 +40,7 @@ app.command()(simulate)
 app.command()(prepare)
 app.command()(evaluate)
 app.command()(sweep)
+app.command()(tune)
 app.command()(audit)
 app.command()(budget)
 app.command()(report)

@@ -12,6 +12,7 @@ from rich.console import Console
 def report(
     experiments: Annotated[list[Path], typer.Argument(help="Folders that `sottovoce sweep` wrote.")],
     audit: Annotated[list[Path] | None, typer.Option("--audit", help="JSON that `sottovoce audit` wrote.")] = None,
+    tuning: Annotated[list[Path] | None, typer.Option("--tuning", help="JSON that `sottovoce tune` wrote.")] = None,
     out: Annotated[Path, typer.Option("--out", help="The HTML file; its figures go into figures/ beside it.")] = Path(
         "report.html"
     ),
@@ -19,6 +20,6 @@ def report(
     """Write one self-contained HTML page: utility, budget, communication, spread, and audit against claim."""
     from sottovoce.simulations.report import write_report
 
-    figures = write_report(experiments, audit or [], out)
+    figures = write_report(experiments, audit or [], out, tuning or [])
     Console().print(f"{len(figures)} figures in {out} and {out.parent / 'figures'}", highlight=False)
     return 0

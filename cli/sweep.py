@@ -20,6 +20,9 @@ def sweep(
     workers: Annotated[
         int | None, typer.Option("--workers", help="Worker processes, one thread each; as many as cores by default.")
     ] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", help="A name or path of data, instead of the file's base.data.source.")
+    ] = None,
 ) -> int:
     """Run every cell of an experiment that is not finished yet; results go to OUT/results.parquet.
 
@@ -54,7 +57,11 @@ def sweep(
             os.cpu_count() or 1 if workers is None else workers,
             lambda text: progress.console.print(text, style="dim", markup=False, highlight=False),
             watch,
+            data,
         )
+    if not outcomes:
+        console.print(f"nothing was run, and {out} is as it was", markup=False, highlight=False)
+        return 0
     failed = sum(outcome.error is not None for outcome in outcomes)
     told = f"{len(outcomes)} cells, {failed} of them broken (see the column `error`; start again to retry them)"
     console.print(told if failed else f"{len(outcomes)} cells", markup=False, highlight=False)

@@ -194,8 +194,10 @@ def checks(run: CanaryRun, evidence: Evidence, claim: Facts, confidence: float) 
     }
     if run.plan.head.sampling_rate == 1:
         p_value = audit.noise_p_value(evidence.residuals)
-        ratio = float(np.sqrt(np.mean(evidence.residuals**2)))
-        found["noise"] = {"std_over_claimed": ratio, "p_value": p_value, "alarm": p_value < 1 - confidence}
+        ratio, differs = float(np.sqrt(np.mean(evidence.residuals**2))), p_value < 1 - confidence
+        found["noise"] = {"std_over_claimed": ratio, "p_value": p_value, "alarm": differs and ratio < 1}
+        if differs and ratio > 1:
+            found["noise"]["remark"] = MORE_NOISE
     return found
 
 
@@ -240,6 +242,10 @@ def interactions(folder: Path, prepared: Prepared, config: Config, plan: Privacy
     }
     return {"epsilon_lower_bound": None, "users": len(rows), "seen_by": found, "says": READING}
 
+
+MORE_NOISE = (
+    "more noise than claimed costs utility and no privacy: under `aggregate` every node beyond the minimum adds a share"
+)
 
 READING = (
     "Under `server` trust the server sees each node's exact clipped sum: from a node with one user it reads the history"

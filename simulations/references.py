@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -28,20 +28,25 @@ from sottovoce.common.scoring import Head, HeadShape, ScoringModel
 from sottovoce.common.vectors import unit_rows
 from sottovoce.server.optimiser import Optimiser
 from sottovoce.simulations.in_process import InProcess
+from sottovoce.simulations.reference_settings import FromZero, Ials, LocalDp, ReferenceSettings, reference_settings
+from sottovoce.simulations.sasrec import sasrec
 
 FloatArray = NDArray[np.float32]
 
 
 def evaluate_references(
-    held_out: HeldOut, items: int, dp_popularity: Callable[[Histories], FloatArray] | None = None
+    held_out: HeldOut,
+    items: int,
+    settings: ReferenceSettings,
+    dp_popularity: Callable[[Histories], FloatArray] | None = None,
 ) -> dict[str, Evaluation]:
     """Evaluate the quick references, by name; `dp_popularity` makes the released counts, if the run has a budget."""
     known = held_out.known
     scorers: dict[str, Scorer] = {"popularity": constant(np.bincount(known.items, minlength=items))}
     if dp_popularity is not None:
         scorers["DP popularity"] = constant(dp_popularity(known))
-    scorers["item-kNN"] = item_knn(known, items)
-    scorers["EASE"] = ease(known, items)
+    scorers["item-kNN"] = item_knn(known, items, settings.neighbours)
+    scorers["EASE"] = ease(known, items, settings.ease_regularization)
     return {name: evaluate(scorer, held_out, items) for name, scorer in scorers.items()}
 
 
@@ -53,16 +58,21 @@ def evaluate_slow_references(held_out: HeldOut, vectors: FloatArray, config: Con
         vectors: Item vectors, shape [I, d], for those that may use public texts.
         config: Resolved settings of the run beside which they stand: the budget is its own.
     """
-    from sottovoce.simulations.sasrec import sasrec
-
-    known, items = held_out.known, len(vectors)
-    scorers: dict[str, Scorer] = {"iALS": ials(known, items), "SASRec": sasrec(known, items)}
-    scorers["FedSGD from zero" if math.isinf(config.privacy.epsilon) else "DP-FedSGD from zero"] = of_model(
-        from_zero(known, items, config.plan()), known
-    )
-    if math.isfinite(config.privacy.epsilon):
-        scorers["local DP"] = of_model(local_dp(known, vectors, config), known)
+    known, items, settings = held_out.known, len(vectors), reference_settings(config.preset)
+    budget = config.privacy.epsilon
+    scorers: dict[str, Scorer] = {
+        "iALS": ials(known, items, settings.ials),
+        "SASRec": sasrec(known, items, settings.sasrec),
+        from_zero_name(budget): of_model(from_zero(known, items, config.plan(), settings.from_zero_at(budget)), known),
+    }
+    if math.isfinite(budget):
+        scorers["local DP"] = of_model(local_dp(known, vectors, config, settings.local_dp_at(budget)), known)
     return {name: evaluate(scorer, held_out, items) for name, scorer in scorers.items()}
+
+
+def from_zero_name(epsilon: float) -> str:
+    """What a table calls the reference without priors."""
+    return "FedSGD from zero" if math.isinf(epsilon) else "DP-FedSGD from zero"
 
 
 def constant(scores: NDArray[np.generic]) -> Scorer:
@@ -80,38 +90,19 @@ def ease(known: Histories, items: int, regularization: float = 500.0) -> Scorer:
     return _lenskit(EASEScorer(regularization=regularization), known, items)
 
 
-def ials(known: Histories, items: int, size: int = 32, weight: float = 5.0, seed: int = 0) -> Scorer:
+def ials(known: Histories, items: int, settings: Ials, seed: int = 0) -> Scorer:
     """Matrix factorisation of implicit feedback by alternating least squares (Hu, Koren, Volinsky 2008)."""
     component = ImplicitMFScorer(
-        embedding_size=size, epochs=15, regularization=0.1, weight=weight, user_embeddings="prefer"
+        embedding_size=settings.size,
+        epochs=15,
+        regularization=settings.regularization,
+        weight=settings.weight,
+        user_embeddings="prefer",
     )
     return _lenskit(component, known, items, seed)
 
 
-@dataclass(frozen=True)
-class FromZero:
-    """Settings of DP-FedSGD without priors.
-
-    Attributes:
-        size: Length of an item's vector.
-        spread: Norm of an item's vector before training.
-        weight: What a product of a state and an item's vector is multiplied by.
-        rounds: Releases of the gradient sum.
-        clip_norm: Bound on one user's gradient.
-        learning_rate: Of plain steps.
-        window: A user's loss is the mean over this many last interactions.
-    """
-
-    size: int = 16
-    spread: float = 0.5
-    weight: float = 4.0
-    rounds: int = 10
-    clip_norm: float = 0.4
-    learning_rate: float = 30.0
-    window: int = 100
-
-
-def from_zero(known: Histories, items: int, plan: PrivacyPlan, settings: FromZero | None = None) -> ScoringModel:
+def from_zero(known: Histories, items: int, plan: PrivacyPlan, settings: FromZero) -> ScoringModel:
     """DP-FedSGD that knows no text and no popularity: item vectors start at random, and rounds have the whole budget.
 
     The model, the loss, the clipping and the noise are Sottovoce's own, so that what the priors are worth is all that
@@ -123,7 +114,6 @@ def from_zero(known: Histories, items: int, plan: PrivacyPlan, settings: FromZer
         plan: Gives budget, trust, sampling and randomness.
         settings: Those of its own.
     """
-    settings = settings or FromZero()
     private = plan.trust is not Trust.NONE
     rate = plan.head.sampling_rate
     noise = noise_for("head", plan.target_epsilon, plan.delta, rate, settings.rounds) if private else 0.0
@@ -136,29 +126,26 @@ def from_zero(known: Histories, items: int, plan: PrivacyPlan, settings: FromZer
     return federation.train(Head.untrained(shape))
 
 
-def local_dp(known: Histories, vectors: FloatArray, config: Config) -> ScoringModel:
-    """The run's own model under `trust = node` with one user per node: everybody noises their own sum alone.
+def local_dp(known: Histories, vectors: FloatArray, config: Config, settings: LocalDp) -> ScoringModel:
+    """Content and popularity under `trust = node` with one user per node: everybody noises their own sum alone.
 
-    The noise of n people adds up to √n times that of a trusted server. The step is as much smaller, so that noise moves
-    the model no further than it does there.
+    The noise of n people adds up to √n times that of a trusted server; rounds of a head would see nothing but noise, so
+    that the one release of popularity has the whole budget.
 
     Args:
         known: Every user's history.
         vectors: Item vectors, shape [I, d].
-        config: Resolved settings of a private run.
+        config: Resolved settings of a private run: the budget is its own.
+        settings: Weights of the two priors.
     """
-    head, train, people = config.head, config.train, len(known)
-    plan = replace(config.plan(), trust=Trust.NODE)
-    rank, mix = (min(given(size), vectors.shape[1]) for size in (head.rank, head.mix))
-    shape = HeadShape(len(vectors), vectors.shape[1], rank, mix, given(head.content_weight))
-    optimiser = Optimiser(
-        given(train.optimiser),
-        given(train.learning_rate) / math.sqrt(people),
-        given(train.weight_decay),
-        given(train.averaging),
-    )
-    federation = InProcess(plan, people, known, vectors, shape, optimiser, given(head.window))
-    b = federation.popularity(given(config.privacy.popularity_length), given(head.popularity_weight))
+    people = len(known)
+    plan = config.plan()
+    noise = noise_for("popularity", plan.target_epsilon, plan.delta)
+    popularity = replace(plan.popularity, noise_multiplier=noise)
+    alone = replace(plan, trust=Trust.NODE, popularity=popularity, head=replace(plan.head, count=0))
+    shape = HeadShape(len(vectors), vectors.shape[1], 0, 0, settings.content_weight)
+    federation = InProcess(alone, people, known, vectors, shape, Optimiser("sgd", 1.0), given(config.head.window))
+    b = federation.popularity(given(config.privacy.popularity_length), settings.popularity_weight)
     return federation.train(Head.untrained(shape, b))
 
 

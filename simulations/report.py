@@ -1,7 +1,8 @@
-"""A report that can be put before a review board: one HTML file that needs no network, and its figures as SVG and PNG.
+"""A report that can be put before a review board: one HTML file that needs no network.
 
-It is made from the tables that `sottovoce sweep` leaves and from what `sottovoce audit` says, and from nothing else.
-Each figure stands with its caption, the command that made its data, and the data.
+Beside it lie its figures as SVG and PNG, and their data as CSV. It is made from the tables that `sottovoce sweep`
+leaves and from what `sottovoce audit` and `sottovoce tune` say, and from nothing else. Each figure stands with its
+caption, the command that made its data, and the data.
 """
 
 from __future__ import annotations
@@ -17,29 +18,27 @@ from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
-
-mpl.use("Agg")
-from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from sottovoce.common.errors import DataError
 from sottovoce.common.privacy.accounting import ReleaseEvent, epsilon
+from sottovoce.simulations.summary import OWN, budget, monotony, series, summarise
 from sottovoce.simulations.sweep.store import read_table
+from sottovoce.simulations.tune import read_tuning
 
-OWN = "sottovoce"
-"""How the table calls a run of ours, beside its references."""
-
+NOISE = "noise"
+PLACES = {
+    "epsilon": "privacy budget ε (user level)",
+    "dataset.users": "users",
+    "federation.nodes": "nodes that share the users",
+}
 METRICS = {"full.ndcg@10": "NDCG@10, whole catalogue", "sampled.hr@10": "HR@10 against 99 items"}
 SPREAD = {"full.coverage@10": "share of the catalogue shown", "full.long_tail@10": "share of long-tail items shown"}
 TRAFFIC = {
     "communication.upload_bytes_per_node": "upload per node, MB",
     "communication.download_bytes_per_node": "download per node, MB",
 }
-
-VARIED = ("privacy.trust", "federation.nodes", "head.rank", "head.mix", "head.loss", "head.state", "train.rounds",
-          "train.clip_norm", "train.sampling_rate", "encoder.name")  # fmt: skip
-"""Settings that tell two curves of a figure apart, if they differ within an experiment."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,7 @@ class Figure:
         command: What made its data.
         canvas: The drawing.
         data: The numbers that are drawn.
+        notes: What the data say beside the drawing, a line each.
     """
 
     name: str
@@ -61,15 +61,19 @@ class Figure:
     command: str
     canvas: Canvas
     data: pd.DataFrame
+    notes: tuple[str, ...] = ()
 
 
-def write_report(experiments: Sequence[Path], audits: Sequence[Path], out: Path) -> list[Figure]:
+def write_report(
+    experiments: Sequence[Path], audits: Sequence[Path], out: Path, tunings: Sequence[Path] = ()
+) -> list[Figure]:
     """Draw every figure that the data allow, and write `out` (HTML) with the figures beside it in `figures/`.
 
     Args:
         experiments: Folders that `sottovoce sweep` wrote, each with its `results.parquet`.
         audits: JSON files that `sottovoce audit` wrote.
         out: The HTML file.
+        tunings: JSON files that `sottovoce tune` wrote.
 
     Raises:
         DataError: a table is missing, of another version, or has no row without an error.
@@ -87,8 +91,9 @@ def write_report(experiments: Sequence[Path], audits: Sequence[Path], out: Path)
     for figure in figures:
         for ending in ("svg", "png"):
             figure.canvas.savefig(out.parent / "figures" / f"{figure.name}.{ending}", dpi=120)
+        figure.data.to_csv(out.parent / "figures" / f"{figure.name}.csv", index=False, float_format="%.6g")
     unfinished = out.with_suffix(".part")
-    unfinished.write_text(page(figures, broken), encoding="utf-8")
+    unfinished.write_text(page(figures, broken, [read_tuning(path) for path in tunings]), encoding="utf-8")
     unfinished.replace(out)
     return figures
 
@@ -114,14 +119,22 @@ def experiment_figures(name: str, table: pd.DataFrame) -> Iterator[Figure]:
         return
     sizes = runs.groupby("dataset.name")["dataset.users"].first()
     if len(sizes) > 2 and all(str(source).startswith("synthetic") for source in runs["data.source"]):
-        yield curves(
-            f"{name}-scaling", "How utility grows with the number of people", table, "dataset.users", METRICS, command
-        )
+        yield scaling_figure(name, table, command)
         return
     for source, part in table.groupby("dataset.name"):
-        title = f"{name}, {source}"
+        title, own = f"{name}, {source}", part[part["model"] == OWN]
+        if own["privacy.trust"].nunique() > 1 and own["federation.nodes"].nunique() > 1:
+            yield curves(
+                f"{name}-{source}-trust",
+                f"{title}: what trusting nobody costs",
+                part,
+                "federation.nodes",
+                METRICS,
+                command,
+            )
+            continue
         yield curves(f"{name}-{source}-utility", f"{title}: utility over the budget", part, "epsilon", METRICS, command)
-        if not _series(part[part["model"] == OWN]).nunique() > 1:
+        if not series(own).nunique() > 1:
             yield curves(
                 f"{name}-{source}-spread", f"{title}: coverage and long tail", part, "epsilon", SPREAD, command
             )
@@ -129,16 +142,38 @@ def experiment_figures(name: str, table: pd.DataFrame) -> Iterator[Figure]:
             yield budget_figure(f"{name}-{source}-budget", f"{title}: where the budget goes", part, command)
 
 
+def scaling_figure(name: str, table: pd.DataFrame, command: str) -> Figure:
+    """Utility over the number of people, and how small the noise of a step becomes."""
+    table = table.assign(noise=[_relative_noise(row) for _, row in table.iterrows()])
+    return curves(
+        f"{name}-scaling",
+        "How utility grows, and noise falls, with the number of people",
+        table,
+        "dataset.users",
+        {"full.ndcg@10": METRICS["full.ndcg@10"], NOISE: "noise of one step over the clip, σ/N"},
+        command,
+    )
+
+
+def _relative_noise(row: pd.Series[Any]) -> float:
+    """Deviation of the noise on the mean gradient, in units of the clip; NaN without rounds or noise."""
+    if row["model"] != OWN or not row["releases"]:
+        return math.nan
+    found = [each["noise_multiplier"] for each in json.loads(row["releases"]) if each["name"] == "head"]
+    return found[0] / float(row["dataset.users"]) if found and found[0] else math.nan
+
+
 def curves(name: str, title: str, table: pd.DataFrame, x: str, panels: dict[str, str], command: str) -> Figure:
     """One panel per metric: mean over seeds, the band the 95 % interval over users (mean of the seeds' intervals)."""
     data = summarise(table, x, list(panels))
-    canvas, axes = pyplot.subplots(1, len(panels), figsize=(5 * len(panels), 3.8), layout="constrained", squeeze=False)
+    canvas = Canvas(figsize=(5 * len(panels), 3.8), layout="constrained")
+    axes = canvas.subplots(1, len(panels), squeeze=False)
     for axis, (metric, label) in zip(axes[0], panels.items(), strict=True):
         scale = 1e-6 if metric in TRAFFIC else 1.0
         _draw_curves(axis, data, metric, scale)
         axis.set_title(label, fontsize=10)
-        axis.set_xlabel("users" if x == "dataset.users" else "privacy budget ε (user level)")
-        if metric in TRAFFIC:
+        axis.set_xlabel(PLACES[x])
+        if metric in TRAFFIC or metric == NOISE:
             axis.set_yscale("log")
         else:
             axis.set_ylim(bottom=0)
@@ -148,19 +183,10 @@ def curves(name: str, title: str, table: pd.DataFrame, x: str, panels: dict[str,
         if any(f"{metric}.low" in data for metric in panels)
         else "Means over seeds."
     )
-    return Figure(name, title, caption, command, canvas, data)
-
-
-def summarise(table: pd.DataFrame, x: str, metrics: Sequence[str]) -> pd.DataFrame:
-    """Means over seeds by series and `x`: columns `series`, `x`, `seeds`, and the metrics with their intervals."""
-    table = table.copy()
-    table["series"] = _series(table)
-    table["x"] = table["dataset.users"] if x == "dataset.users" else table["privacy.epsilon"].map(_budget)
-    wanted = [name for metric in metrics for name in (metric, f"{metric}.low", f"{metric}.high") if name in table]
-    grouped = table.groupby(["series", "x"], dropna=False)
-    summary = grouped[wanted].mean()
-    summary.insert(0, "seeds", grouped.size())
-    return summary.reset_index()
+    notes: tuple[str, ...] = ()
+    if x == "epsilon" and "full.ndcg@10" in panels:
+        notes = tuple(monotony(table, "full.ndcg@10"))
+    return Figure(name, title, caption, command, canvas, data, notes)
 
 
 def budget_figure(name: str, title: str, table: pd.DataFrame, command: str) -> Figure:
@@ -172,11 +198,12 @@ def budget_figure(name: str, title: str, table: pd.DataFrame, command: str) -> F
         if any(event.noise_multiplier == 0 for event in events):
             continue
         for step, spent in enumerate(spending(events, float(run["spent.delta"]))):
-            lines.append({"budget": _budget(run["privacy.epsilon"]), "release": step, "epsilon": spent})
+            lines.append({"budget": budget(run["privacy.epsilon"]), "release": step, "epsilon": spent})
     data = pd.DataFrame(lines, columns=["budget", "release", "epsilon"])
-    canvas, axis = pyplot.subplots(figsize=(5.5, 3.8), layout="constrained")
-    for budget, line in data.groupby("budget"):
-        axis.step(line["release"], line["epsilon"], where="post", marker="o", markersize=3, label=f"ε = {budget:g}")
+    canvas = Canvas(figsize=(5.5, 3.8), layout="constrained")
+    axis = canvas.subplots()
+    for given, line in data.groupby("budget"):
+        axis.step(line["release"], line["epsilon"], where="post", marker="o", markersize=3, label=f"ε = {given:g}")
     axis.set_xlabel("release (0 is popularity, then the rounds of the head)")
     axis.set_ylabel("ε spent")
     axis.legend(fontsize=8)
@@ -201,7 +228,8 @@ def audit_figure(audits: Sequence[dict[str, Any]]) -> Figure:
         if found.get("epsilon_lower_bound") is not None
     ]
     data = pd.DataFrame(lines, columns=["claimed ε", "attack", "lower bound on ε"])
-    canvas, axis = pyplot.subplots(figsize=(5.5, 3.8), layout="constrained")
+    canvas = Canvas(figsize=(5.5, 3.8), layout="constrained")
+    axis = canvas.subplots()
     reach = max(data["claimed ε"].max(), data["lower bound on ε"].max(), 1.0) * 1.1
     axis.plot([0, reach], [0, reach], color="grey", linestyle="--", linewidth=1, label="claim")
     for attack, found in data.groupby("attack"):
@@ -214,13 +242,14 @@ def audit_figure(audits: Sequence[dict[str, Any]]) -> Figure:
     return Figure("audit", "Audit against claim", caption, "sottovoce audit RUN --json", canvas, data)
 
 
-def page(figures: Sequence[Figure], broken: Sequence[str]) -> str:
+def page(figures: Sequence[Figure], broken: Sequence[str], tunings: Sequence[dict[str, Any]] = ()) -> str:
     """The HTML, whole: style and figures inside, nothing fetched."""
     parts = [_HEAD, "<h1>What a privacy budget buys</h1>"]
     parts.append(
         "<p>Every figure below stands with the command that made its data, and with the data. The unit of privacy is"
         " a user's whole history, added or removed; ε is the budget that a run was given, which it never passes.</p>"
     )
+    parts += [_tuning(tuning) for tuning in tunings] or [f"<p>{html.escape(UNTOLD)}</p>"]
     if broken:
         items = "".join(f"<li>{html.escape(line)}</li>" for line in broken)
         parts.append(f"<section class='broken'><h2>Runs that failed</h2><ul>{items}</ul></section>")
@@ -229,17 +258,67 @@ def page(figures: Sequence[Figure], broken: Sequence[str]) -> str:
         parts.append(
             f"<section id='{html.escape(figure.name)}'><h2>{html.escape(figure.title)}</h2>"
             f"<figure>{_svg(figure)}<figcaption>{html.escape(figure.caption)}</figcaption></figure>"
-            f"<pre>{html.escape(figure.command)}</pre>"
+            f"{_notes(figure)}<pre>{html.escape(figure.command)}</pre>"
             f"<details><summary>the data</summary><div class='data'>{numbers}</div></details></section>"
         )
     return "\n".join([*parts, "</body></html>\n"])
+
+
+def _notes(figure: Figure) -> str:
+    if not figure.notes:
+        return ""
+    lines = "".join(f"<li>{html.escape(note)}</li>" for note in figure.notes)
+    heading = "does more budget buy more? (NDCG@10, whole catalogue)"
+    return f"<details open><summary>{heading}</summary><ul>{lines}</ul></details>"
+
+
+UNTOLD = (
+    "Settings of the runs and of their references were chosen on validation splits of these data, outside any privacy"
+    " budget; no file of `sottovoce tune` was given that says with how many trials."
+)
+
+
+def _tuning(found: dict[str, Any]) -> str:
+    """What a search saw, how long it took for each contender, and what it found."""
+    lines = [
+        {
+            "contender": search["contender"],
+            "ε": "no DP" if search["epsilon"] is None else f"{search['epsilon']:g}",
+            "trials": search["trials"],
+            "best found": _interval(search["best"]),
+            "committed": _interval(search["committed"]),
+            "its values": ", ".join(
+                f"{key.split('.')[-1]} {_short(value)}" for key, value in search["best"]["values"].items()
+            ),
+        }
+        for search in found["searches"]
+    ]
+    table = pd.DataFrame(lines).to_html(index=False, border=0)
+    return (
+        f"<section class='tuning'><h2>{html.escape(found['dataset'])}: how settings were chosen</h2>"
+        f"<p>{html.escape(found['says'])} Every contender had {found['trials']} trials of {found['seeds']} run each;"
+        f" the {found['finalists']} best of them, and the committed values, were measured again over {found['confirm']}"
+        f" runs with fresh noise ({html.escape(found['metric'])} on validation, 95 % interval over runs).</p>"
+        f"<details><summary>trials and values</summary><div class='data'>{table}</div></details></section>"
+    )
+
+
+def _interval(finalist: dict[str, Any]) -> str:
+    if "error" in finalist:
+        return "failed"
+    spread = "" if finalist["runs"] == 1 else f" [{finalist['low']:.4f}, {finalist['high']:.4f}]"
+    return f"{finalist['mean']:.4f}{spread}"
+
+
+def _short(value: Any) -> str:  # noqa: ANN401 - a number or a text
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _draw_curves(axis: Axes, data: pd.DataFrame, metric: str, scale: float) -> None:
     finite = sorted({value for value in data["x"] if math.isfinite(value)})
     # Without DP there is no ε: its place is to the right of all others.
     beyond = 2 * finite[-1] if finite else 1.0
-    for series, line in sorted(data.groupby("series"), key=lambda pair: str(pair[0]) != OWN):
+    for name, line in sorted(data.groupby("series"), key=lambda pair: str(pair[0]) != OWN):
         line = line.sort_values("x")
         values = line[metric] * scale
         if values.isna().all():
@@ -247,7 +326,7 @@ def _draw_curves(axis: Axes, data: pd.DataFrame, metric: str, scale: float) -> N
         if line["x"].isna().all():
             axis.axhline(float(values.iloc[0]), color="grey", linestyle="--", linewidth=1)
             axis.annotate(
-                str(series),
+                str(name),
                 (0.99, float(values.iloc[0])),
                 xycoords=("axes fraction", "data"),
                 fontsize=7,
@@ -257,7 +336,7 @@ def _draw_curves(axis: Axes, data: pd.DataFrame, metric: str, scale: float) -> N
             )
             continue
         places = line["x"].replace(math.inf, beyond)
-        [drawn] = axis.plot(places, values, marker="o", markersize=4, label=str(series))
+        [drawn] = axis.plot(places, values, marker="o", markersize=4, label=str(name))
         if f"{metric}.low" in line:
             axis.fill_between(
                 places, line[f"{metric}.low"], line[f"{metric}.high"], color=drawn.get_color(), alpha=0.15
@@ -267,29 +346,6 @@ def _draw_curves(axis: Axes, data: pd.DataFrame, metric: str, scale: float) -> N
         ticks = [*finite, *([beyond] if math.inf in set(data["x"]) else [])]
         axis.set_xticks(ticks, [f"{tick:g}" if tick in finite else "no DP" for tick in ticks], minor=False)
         axis.minorticks_off()
-
-
-def _series(table: pd.DataFrame) -> pd.Series[str]:
-    """A name for each row's curve: the model, and those settings in which runs of ours differ."""
-    own = table[table["model"] == OWN]
-    varied = [name for name in VARIED if name in table and _told_apart(own, name)]
-
-    def label(row: pd.Series[Any]) -> str:
-        if row["model"] != OWN:
-            return str(row["model"])
-        told = ", ".join(f"{name.split('.')[-1]} {row[name]}" for name in varied)
-        return told or OWN
-
-    return table.apply(label, axis=1)
-
-
-def _told_apart(own: pd.DataFrame, name: str) -> bool:
-    """Whether a setting differs between runs of one budget on one data set: presets differ between budgets."""
-    return bool((own.groupby(["dataset.name", "privacy.epsilon"])[name].nunique() > 1).any())
-
-
-def _budget(value: Any) -> float:  # noqa: ANN401 - a number, text, or nothing
-    return math.nan if value is None else float(value)
 
 
 def _svg(figure: Figure) -> str:

@@ -28,6 +28,7 @@ from sottovoce.simulations.datasets import Dataset
 from sottovoce.simulations.evaluate import Timing, evaluate_bundle, popularity_on_impressions, write_result
 from sottovoce.simulations.local_grid import run_locally
 from sottovoce.simulations.prepare import Prepared, open_prepared, prepare, read_data
+from sottovoce.simulations.reference_settings import reference_settings
 from sottovoce.simulations.references import evaluate_references, evaluate_slow_references
 from sottovoce.simulations.runtime import MAX_WORKERS, run_on_flower
 
@@ -154,8 +155,9 @@ def references(simulation: Simulation, slow: bool = False) -> dict[str, Evaluati
     def dp_popularity(known: Histories) -> NDArray[np.float32]:
         return dp_popularity_counts(known, len(prepared.catalogue), plan, given(config.privacy.popularity_length))
 
+    settings, items = reference_settings(config.preset), len(prepared.catalogue)
+    quick = evaluate_references(prepared.held_out, items, settings, dp_popularity if private else None)
     shown = popularity_on_impressions(prepared)
-    quick = evaluate_references(prepared.held_out, len(prepared.catalogue), dp_popularity if private else None)
     if shown:
         quick["popularity"].per_user["impressions"] = shown
     return quick | (evaluate_slow_references(prepared.held_out, prepared.space.vectors, config) if slow else {})

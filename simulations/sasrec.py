@@ -19,7 +19,7 @@ from sottovoce.common.history import Histories, IntArray
 
 @dataclass(frozen=True)
 class SasRecSettings:
-    """Sizes and training: plausible for MovieLens-100K, not searched for.
+    """Sizes and training.
 
     Attributes:
         size: Length of an item's embedding.
@@ -77,9 +77,8 @@ class SasRec(nn.Module):
         return states @ self.items.weight[:-1].T
 
 
-def sasrec(known: Histories, items: int, settings: SasRecSettings | None = None) -> Scorer:
+def sasrec(known: Histories, items: int, settings: SasRecSettings) -> Scorer:
     """Train on every history, and score with each user's latest items."""
-    settings = settings or SasRecSettings()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         model = _train(SasRec(items, settings), _pieces(known, settings.length), items, settings)

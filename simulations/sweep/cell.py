@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -25,11 +25,22 @@ from numpy.typing import NDArray
 
 from sottovoce.common.config import Config, DataSettings, given
 from sottovoce.common.evaluation import Evaluation, bootstrap, evaluate
+from sottovoce.common.privacy.plan import PrivacyPlan, Trust
 from sottovoce.simulations.datasets import Dataset
 from sottovoce.simulations.prepare import prepare, read_data
-from sottovoce.simulations.references import constant, evaluate_references
+from sottovoce.simulations.reference_settings import reference_settings
+from sottovoce.simulations.references import (
+    constant,
+    evaluate_references,
+    from_zero,
+    from_zero_name,
+    ials,
+    local_dp,
+    of_model,
+)
 from sottovoce.simulations.rerank import evaluate_reranked
 from sottovoce.simulations.run import Runtime, Simulation, dp_popularity_counts, make_run, simulate
+from sottovoce.simulations.sasrec import sasrec
 
 SCHEMA = 1
 """Of the table and of the cells' files: raised when a column changes its meaning."""
@@ -44,11 +55,21 @@ class Kind(StrEnum):
     RUN = "run"
     """A federation, prepared, trained and evaluated by `simulations.run`."""
     REFERENCES = "references"
-    """Everything that needs no budget, once per split."""
+    """Everything quick that needs no budget, once per split."""
+    ATTENTION = "SASRec"
+    """SASRec, which takes a minute or more."""
+    FROM_ZERO = "from zero"
+    """DP-FedSGD without priors."""
+    LOCAL_DP = "local DP"
+    """Every person a node of their own."""
     POPULARITY = "popularity"
     """Exact popularity alone, where the others would take too long."""
     DP_POPULARITY = "DP popularity"
     """The whole budget spent on one release of popularity."""
+
+
+BUDGETED = (Kind.DP_POPULARITY, Kind.FROM_ZERO, Kind.LOCAL_DP)
+"""References that have a budget and a seed of their own."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +91,27 @@ class Cell:
     @property
     def key(self) -> str:
         """The cell's identity."""
-        identity = [SCHEMA, self.kind, self.runtime, self.data_sha256, settings(self.config)]
+        identity: list[Any] = [SCHEMA, self.kind, self.runtime, self.data_sha256, settings(self.config)]
+        if self.tuned is not None:
+            identity.append(self.tuned)
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:24]
+
+    @property
+    def tuned(self) -> Row | None:
+        """The settings of a reference, as plain values; a run's are in its configuration."""
+        chosen, budget = reference_settings(self.config.preset), self.config.privacy.epsilon
+        match self.kind:
+            case Kind.REFERENCES:
+                quick = {"neighbours": chosen.neighbours, "ease_regularization": chosen.ease_regularization}
+                return quick | {"ials": asdict(chosen.ials)}
+            case Kind.ATTENTION:
+                return asdict(chosen.sasrec)
+            case Kind.FROM_ZERO:
+                return asdict(chosen.from_zero_at(budget))
+            case Kind.LOCAL_DP:
+                return asdict(chosen.local_dp_at(budget))
+            case _:
+                return None
 
 
 @dataclass(frozen=True)
@@ -152,9 +192,19 @@ def _run(cell: Cell, work: Path | None) -> Iterator[Row]:
 
 
 def _references(cell: Cell, _: Path | None) -> Iterator[Row]:
-    prepared = prepare(read_once(cell.config), cell.config)
-    for name, evaluation in evaluate_references(prepared.held_out, len(prepared.catalogue)).items():
+    prepared, chosen = prepare(read_once(cell.config), cell.config), reference_settings(cell.config.preset)
+    held_out, items = prepared.held_out, len(prepared.catalogue)
+    evaluations = evaluate_references(held_out, items, chosen)
+    evaluations["iALS"] = evaluate(ials(held_out.known, items, chosen.ials), held_out, items)
+    for name, evaluation in evaluations.items():
         yield _row(cell, name) | _dataset(prepared.facts) | measures(evaluation)
+
+
+def _attention(cell: Cell, _: Path | None) -> Iterator[Row]:
+    prepared, chosen = prepare(read_once(cell.config), cell.config), reference_settings(cell.config.preset)
+    items = len(prepared.catalogue)
+    evaluation = evaluate(sasrec(prepared.held_out.known, items, chosen.sasrec), prepared.held_out, items)
+    yield _row(cell, "SASRec") | _dataset(prepared.facts) | measures(evaluation)
 
 
 def _popularity(cell: Cell, _: Path | None) -> Iterator[Row]:
@@ -170,13 +220,38 @@ def _dp_popularity(cell: Cell, _: Path | None) -> Iterator[Row]:
     items = len(prepared.catalogue)
     counts = dp_popularity_counts(prepared.held_out.known, items, plan, given(cell.config.privacy.popularity_length))
     evaluation = evaluate(constant(counts), prepared.held_out, items)
-    spent = {"spent.epsilon": plan.epsilon, "spent.delta": plan.delta, "spent.noise": plan.noise}
-    yield _row(cell, "DP popularity") | _dataset(prepared.facts) | spent | measures(evaluation)
+    yield _row(cell, "DP popularity") | _dataset(prepared.facts) | _spent(plan) | measures(evaluation)
+
+
+def _from_zero(cell: Cell, _: Path | None) -> Iterator[Row]:
+    prepared, plan = prepare(read_once(cell.config), cell.config), cell.config.plan()
+    known, items, budget = prepared.held_out.known, len(prepared.catalogue), cell.config.privacy.epsilon
+    model = from_zero(known, items, plan, reference_settings(cell.config.preset).from_zero_at(budget))
+    evaluation = evaluate(of_model(model, known), prepared.held_out, items)
+    yield _row(cell, from_zero_name(budget)) | _dataset(prepared.facts) | _spent(plan) | measures(evaluation)
+
+
+def _local_dp(cell: Cell, _: Path | None) -> Iterator[Row]:
+    prepared, plan = prepare(read_once(cell.config), cell.config), cell.config.plan()
+    known, chosen = prepared.held_out.known, reference_settings(cell.config.preset)
+    settings = chosen.local_dp_at(cell.config.privacy.epsilon)
+    model = local_dp(known, prepared.space.vectors, cell.config, settings)
+    evaluation = evaluate(of_model(model, known), prepared.held_out, len(prepared.catalogue))
+    yield _row(cell, "local DP") | _dataset(prepared.facts) | _spent(plan) | measures(evaluation)
+
+
+def _spent(plan: PrivacyPlan) -> Row:
+    """What a reference spends: the whole budget of its plan, or nothing without privacy."""
+    private = plan.trust is not Trust.NONE
+    return {"spent.epsilon": plan.epsilon, "spent.delta": plan.delta, "spent.noise": plan.noise} if private else {}
 
 
 _COMPUTE: dict[Kind, Callable[[Cell, Path | None], Iterator[Row]]] = {
     Kind.RUN: _run,
     Kind.REFERENCES: _references,
+    Kind.ATTENTION: _attention,
+    Kind.FROM_ZERO: _from_zero,
+    Kind.LOCAL_DP: _local_dp,
     Kind.POPULARITY: _popularity,
     Kind.DP_POPULARITY: _dp_popularity,
 }
@@ -187,8 +262,9 @@ def _row(cell: Cell, model: str) -> Row:
     runtime = cell.runtime.value if cell.kind is Kind.RUN else None
     known = settings(cell.config)
     if cell.kind is not Kind.RUN:
-        kept = ("data.", "privacy.", "seed") if cell.kind is Kind.DP_POPULARITY else ("data.",)
+        kept = ("data.", "privacy.", "seed") if cell.kind in BUDGETED else ("data.",)
         known = {name: value for name, value in known.items() if name.startswith(kept)}
+        known["reference"] = None if cell.tuned is None else json.dumps(cell.tuned)
     return {"schema": SCHEMA, "cell": cell.key, "model": str(model), "runtime": runtime, "error": None, **known}
 
 

@@ -2,7 +2,8 @@
 
     schema = 1
     runtime = "local"                       # or "flower": what carries the messages
-    references = "all"                      # or "popularity", or "none": rows beside the runs
+    references = "all"                      # or "quick", "popularity", "none": rows beside the runs
+    optional = true                         # leave the experiment out where its data cannot be had
 
     [base]                                  # as in a run's config.toml
     data.source = "ml-100k"
@@ -36,8 +37,8 @@ SCHEMA = 1
 """Raised when a file means something else than before."""
 
 MAX_RUNS = 100_000
-REFERENCES = ("all", "popularity", "none")
-KEYS = ("schema", "name", "runtime", "references", "base", "grid", "also")
+REFERENCES = ("all", "quick", "popularity", "none")
+KEYS = ("schema", "name", "runtime", "references", "optional", "base", "grid", "also")
 
 Point = dict[str, Any]
 """The value of each setting that a grid names, by dotted name."""
@@ -60,16 +61,29 @@ class Variant:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What an experiment's file says."""
+    """What an experiment's file says.
+
+    Attributes:
+        path: The file.
+        runtime: What carries messages.
+        references: Which stand beside the runs.
+        optional: Whether it is left out where its data cannot be had.
+        variants: Its runs.
+    """
 
     path: Path
     runtime: Runtime
     references: str
+    optional: bool
     variants: tuple[Variant, ...]
 
 
-def read_experiment(path: Path) -> Experiment:
+def read_experiment(path: Path, source: str | None = None) -> Experiment:
     """Read and check an experiment's file.
+
+    Args:
+        path: The file.
+        source: Where the data lies, instead of what `[base]` says.
 
     Raises:
         DataError: it is no TOML, of another schema, or a key or value does not fit; names the file and the key.
@@ -81,6 +95,8 @@ def read_experiment(path: Path) -> Experiment:
         if key not in KEYS:
             raise DataError(path, f"{key}: no such key; known are {', '.join(KEYS)}")
     base = _flat(_table(path, "base", table.get("base", {})))
+    if source is not None:
+        base["data.source"] = source
     also = table.get("also", [])
     if not isinstance(also, list):
         raise DataError(path, f"also = {also!r}: expected [[also]] tables")
@@ -99,6 +115,7 @@ def read_experiment(path: Path) -> Experiment:
         path,
         Runtime(_choice(path, table, "runtime", tuple(Runtime), Runtime.LOCAL)),
         _choice(path, table, "references", REFERENCES, "all"),
+        _flag(path, table, "optional"),
         tuple(variants),
     )
 
@@ -207,3 +224,10 @@ def _choice(path: Path, table: Mapping[str, Any], key: str, choices: tuple[str, 
     if value not in choices:
         raise DataError(path, f"{key} = {value!r}: expected one of {', '.join(choices)}")
     return str(value)
+
+
+def _flag(path: Path, table: Mapping[str, Any], key: str) -> bool:
+    value = table.get(key, False)
+    if not isinstance(value, bool):
+        raise DataError(path, f"{key} = {value!r}: expected true or false")
+    return value

@@ -81,7 +81,7 @@ class SweepFolder:
             "error": outcome.error,
             "rows": [{name: _to_json(value) for name, value in row.items()} for row in outcome.rows],
         }
-        _replace(self._file(outcome.key), json.dumps(table, indent=1, allow_nan=False).encode())
+        replace_file(self._file(outcome.key), json.dumps(table, indent=1, allow_nan=False).encode())
 
     def write_table(self, rows: Iterable[Row]) -> None:
         """Write the table of results, as a whole or not at all.
@@ -94,7 +94,7 @@ class SweepFolder:
         frame = frame[[*first, *(name for name in frame if name not in first)]]
         # A column without any value has no type of its own; text reads best.
         empty = {name: "string" for name in frame if frame[name].isna().all()}
-        _replace(self.table, frame.astype(empty).to_parquet(index=False))
+        replace_file(self.table, frame.astype(empty).to_parquet(index=False))
 
     def _file(self, key: str) -> Path:
         return self.cells / f"{key}.json"
@@ -137,7 +137,12 @@ def _check_schema(path: Path, schema: object) -> None:
         )
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file that is either whole or as it was before.
+
+    Raises:
+        DataError: it cannot be written.
+    """
     unfinished = path.with_name(f"{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ from sottovoce.common.errors import ConfigError, DataError
 from sottovoce.common.privacy.plan import Trust
 from sottovoce.simulations.datasets import Dataset
 from sottovoce.simulations.run import Runtime
-from sottovoce.simulations.sweep.cell import Cell, Kind, Outcome, Row, data_sha256, read_once
+from sottovoce.simulations.sweep.cell import BUDGETED, Cell, Kind, Outcome, Row, data_sha256, read_once
 from sottovoce.simulations.sweep.file import Experiment, Variant, described, read_experiment
 from sottovoce.simulations.sweep.store import SweepFolder
 from sottovoce.simulations.sweep.workers import compute_in_processes, compute_on_ray
@@ -31,6 +31,10 @@ from sottovoce.simulations.sweep.workers import compute_in_processes, compute_on
 Say = Callable[[str], None]
 Watch = Callable[[int, int, Outcome | None], None]
 """Told how many cells are finished, of how many, and what became of the last one."""
+
+
+class MissingDataError(Exception):
+    """The data of an optional experiment cannot be had."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,12 @@ class Planned:
 
 
 def sweep(
-    file: Path, out: Path, workers: int, say: Say = lambda _: None, watch: Watch = lambda *_: None
+    file: Path,
+    out: Path,
+    workers: int,
+    say: Say = lambda _: None,
+    watch: Watch = lambda *_: None,
+    source: str | None = None,
 ) -> list[Outcome]:
     """Run what is left of an experiment, write its table, and give the outcomes of all its cells.
 
@@ -52,6 +61,10 @@ def sweep(
         workers: Processes at a time; the variable `RAY_ADDRESS` makes the cells tasks of a Ray cluster instead.
         say: Told what is going on.
         watch: Told of each finished cell.
+        source: Where the data lies, instead of what the file's `[base]` says.
+
+    Returns:
+        Of every cell what became of it; nothing if an optional experiment was left out, whose data cannot be had.
 
     Raises:
         DataError: the file, the data or the folder cannot be used; nothing was run or written.
@@ -59,12 +72,16 @@ def sweep(
     """
     if workers < 1:
         raise ConfigError("--workers", workers, "1 or more")
-    experiment, address = read_experiment(file), os.environ.get("RAY_ADDRESS")
+    experiment, address = read_experiment(file, source), os.environ.get("RAY_ADDRESS")
     if address and experiment.runtime is Runtime.FLOWER:
         raise ConfigError("runtime", "flower", "`local` where RAY_ADDRESS names a cluster: Flower starts its own Ray")
     folder = SweepFolder(out.absolute())
     folder.check()
-    planned = plan_cells(experiment, say)
+    try:
+        planned = plan_cells(experiment, say)
+    except MissingDataError as error:
+        say(f"{file}: left out: {error}")
+        return []
     with _alone(folder):
         cells = {each.cell.key: each.cell for each in planned}
         outcomes = {key: kept for key in cells if (kept := folder.outcome(key)) is not None and kept.error is None}
@@ -85,6 +102,7 @@ def plan_cells(experiment: Experiment, say: Say = lambda _: None) -> list[Planne
 
     Raises:
         DataError: a data set cannot be read, or a cell is impossible; names the file, the cell and the setting.
+        MissingDataError: a data set of an optional experiment cannot be read.
     """
     runs = _resolved(experiment, say)
     references = [each for run in runs for each in _references(run.cell, experiment.references)]
@@ -104,7 +122,12 @@ def _resolved(experiment: Experiment, say: Say) -> list[Planned]:
     for group in places.values():
         first = experiment.variants[group[0]].config
         say(f"reading {first.data.source}")
-        dataset = read_once(first)
+        try:
+            dataset = read_once(first)
+        except DataError as error:
+            if experiment.optional:
+                raise MissingDataError(str(error)) from error
+            raise
         sha256 = data_sha256(dataset)
         for place in group:
             variant = experiment.variants[place]
@@ -138,22 +161,29 @@ def _references(run: Cell, which: str) -> Iterator[Planned]:
     """The references that belong beside a run; they have only those of its settings that they depend on."""
     if which == "none":
         return
-    config = run.config
-    shared: dict[str, Any] = {"data": config.data, "encoder": config.encoder, "head": HeadSettings(rank=0, mix=0)}
+    config, asked = run.config, run.config.privacy
+    shared: dict[str, Any] = {
+        "preset": config.preset,
+        "data": config.data,
+        "encoder": config.encoder,
+        "head": HeadSettings(rank=0, mix=0),
+    }
     without = Config(**shared, privacy=PrivacySettings(epsilon=float("inf")))
-    kind = Kind.REFERENCES if which == "all" else Kind.POPULARITY
-    yield _reference(kind, run, without)
-    asked = config.privacy
-    if asked.trust is not Trust.NONE:
-        privacy = PrivacySettings(
-            epsilon=asked.epsilon,
-            delta=asked.delta,
-            trust=Trust.SERVER,
-            population=asked.population,
-            popularity_length=asked.popularity_length,
-            noise=asked.noise,
-        )
-        yield _reference(Kind.DP_POPULARITY, run, Config(**shared, seed=config.seed, privacy=privacy))
+    central = {"popularity": [Kind.POPULARITY], "quick": [Kind.REFERENCES], "all": [Kind.REFERENCES, Kind.ATTENTION]}
+    yield from (_reference(kind, run, without) for kind in central[which])
+    if asked.trust is Trust.NONE:
+        return
+    privacy = PrivacySettings(
+        epsilon=asked.epsilon,
+        delta=asked.delta,
+        trust=Trust.SERVER,
+        population=asked.population,
+        popularity_length=asked.popularity_length,
+        noise=asked.noise,
+    )
+    budgeted = Config(**shared, seed=config.seed, privacy=privacy)
+    for kind in BUDGETED if which == "all" else (Kind.DP_POPULARITY,):
+        yield _reference(kind, run, budgeted)
 
 
 def _reference(kind: Kind, run: Cell, config: Config) -> Planned:

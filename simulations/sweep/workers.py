@@ -117,7 +117,7 @@ class _Worker:
 def _serve(driver: Connection, compute: Compute, work: Path) -> None:
     """The life of a worker process: it ends with its driver."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_driver, daemon=True).start()
+    threading.Thread(target=end_with_driver, daemon=True).start()
     while True:
         try:
             cell = driver.recv()
@@ -126,7 +126,8 @@ def _serve(driver: Connection, compute: Compute, work: Path) -> None:
         driver.send(compute(cell, work))
 
 
-def _end_with_driver() -> None:
+def end_with_driver() -> None:
+    """Leave this worker process when the process that started it is gone."""
     driver = parent_process()
     if driver is not None:
         driver.join()

@@ -87,6 +87,15 @@ def test_it_catches_a_server_that_forgets_the_noise(tmp_path: Path, monkeypatch:
     assert alarms(found) == {"noise"}
 
 
+def test_more_noise_than_claimed_is_a_remark(tmp_path: Path) -> None:
+    """Under `aggregate` four shares where two are enough make √2 of the noise that is claimed."""
+    run = small(tmp_path / "data", privacy={"trust": "aggregate"}, federation={"nodes": 4, "minimum_nodes": 2})
+    found = audit_of(tmp_path, run, trials=200)
+    assert found["checks"]["noise"]["std_over_claimed"] == pytest.approx(2**0.5, rel=0.05)
+    assert "no privacy" in found["checks"]["noise"]["remark"]
+    assert alarms(found) == set()
+
+
 @pytest.mark.parametrize("target", [1.0, 8.0])
 def test_it_catches_half_the_noise(tmp_path: Path, monkeypatch: Patch, target: float) -> None:
     run, honest = small(tmp_path / "data", privacy={"epsilon": target}), PrivacyPlan.server_noise_std

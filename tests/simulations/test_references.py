@@ -12,12 +12,12 @@ from federation import make_config, space
 from sottovoce.common.evaluation import HeldOut, Scorer, evaluate, hold_out
 from sottovoce.common.history import Histories
 from sottovoce.common.privacy.accounting import ReleaseEvent, epsilon
-from sottovoce.common.privacy.plan import PrivacyPlan
+from sottovoce.common.privacy.plan import PrivacyPlan, Trust
 from sottovoce.common.scoring import Head, HeadShape, ScoringModel
 from sottovoce.server.optimiser import Optimiser
 from sottovoce.simulations.in_process import InProcess
+from sottovoce.simulations.reference_settings import FromZero, Ials, LocalDp, ReferenceSettings, reference_settings
 from sottovoce.simulations.references import (
-    FromZero,
     constant,
     evaluate_slow_references,
     from_zero,
@@ -75,7 +75,7 @@ def test_sasrec_sees_nothing_of_the_future() -> None:
 
 def test_ials_learns_what_belongs_together() -> None:
     held_out = hold_out(clusters(150), ITEMS)
-    assert full_hr(ials(held_out.known, ITEMS, size=8), held_out) > 0.9
+    assert full_hr(ials(held_out.known, ITEMS, Ials(size=8)), held_out) > 0.9
 
 
 def plan_of(budget: float, users: int) -> PrivacyPlan:
@@ -115,7 +115,7 @@ def test_local_dp_is_noisier_than_a_trusted_server() -> None:
     known = Histories.from_lists([f"u{user}" for user in range(400)], [[0, 1, 2, 3 + user % 50] for user in range(400)])
     config = make_config(privacy={"epsilon": 1.0, "delta": 1e-4}, head={"rank": 0, "mix": 0}, federation={"nodes": 1})
     resolved = config.resolve(400)
-    local = [local_dp(known, space().vectors, resolved).head.b for _ in range(5)]
+    local = [local_dp(known, space().vectors, resolved, LocalDp(3.0, 1.0)).head.b for _ in range(5)]
     trusting = resolved.plan()
     shape = HeadShape(ITEMS, space().vectors.shape[1], 0, 0, 3.0)
     central = InProcess(trusting, 1, known, space().vectors, shape, Optimiser("sgd", 1.0), 20)
@@ -126,9 +126,9 @@ def test_local_dp_is_noisier_than_a_trusted_server() -> None:
 
 
 def test_the_slow_references_stand_in_one_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    from sottovoce.simulations import sasrec as module
+    from sottovoce.simulations import references as module
 
-    monkeypatch.setattr(module, "sasrec", lambda known, items: constant(np.zeros(items)))
+    monkeypatch.setattr(module, "sasrec", lambda known, items, settings: constant(np.zeros(items)))
     held_out = hold_out(clusters(30), ITEMS)
     privacy: dict[str, Any] = {"epsilon": 4.0, "delta": 1e-3}
     table = {"privacy": privacy, "train": {"rounds": 2}, "federation": {"nodes": 1}}
@@ -137,3 +137,25 @@ def test_the_slow_references_stand_in_one_table(monkeypatch: pytest.MonkeyPatch)
     privacy["epsilon"] = math.inf
     names = evaluate_slow_references(held_out, space().vectors, make_config(**table).resolve(30))
     assert list(names) == ["iALS", "SASRec", "FedSGD from zero"]
+
+
+def test_settings_of_a_reference_are_those_of_the_largest_budget_below() -> None:
+    settings = ReferenceSettings(from_zero={0.0: FromZero(rounds=1), 4.0: FromZero(rounds=4)})
+    assert [settings.from_zero_at(budget).rounds for budget in (0.5, 3.9, 4.0, math.inf)] == [1, 1, 4, 4]
+    assert reference_settings(None) == reference_settings("ml-100k")
+
+
+def test_local_dp_has_the_whole_budget_in_one_release_of_each_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[InProcess] = []
+    popularity = InProcess.popularity
+
+    def spy(self: InProcess, typical_length: int, weight: float) -> Any:  # noqa: ANN401
+        seen.append(self)
+        return popularity(self, typical_length, weight)
+
+    monkeypatch.setattr(InProcess, "popularity", spy)
+    config = make_config(privacy={"epsilon": 4.0, "delta": 1e-3}, federation={"nodes": 1}).resolve(30)
+    local_dp(clusters(30), space().vectors, config, LocalDp())
+    [federation] = seen
+    assert (federation.nodes, federation.plan.trust, federation.plan.head.count) == (30, Trust.NODE, 0)
+    assert 3.99 < federation.plan.epsilon <= 4.0

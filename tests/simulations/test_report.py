@@ -16,7 +16,8 @@ import pytest
 from sottovoce.common.errors import DataError
 from sottovoce.common.privacy.accounting import ReleaseEvent, epsilon
 from sottovoce.common.privacy.plan import Trust, make_plan
-from sottovoce.simulations.report import audit_figure, read_results, spending, summarise, write_report
+from sottovoce.simulations.report import audit_figure, read_results, spending, write_report
+from sottovoce.simulations.summary import summarise
 
 DELTA = 1e-5
 METRICS = ("full.ndcg@10", "sampled.hr@10")
@@ -100,6 +101,7 @@ def test_the_page_needs_no_network_and_holds_every_figure(utility: Path, tmp_pat
         assert figure.command in text
         assert (tmp_path / "page" / "figures" / f"{figure.name}.svg").stat().st_size > 1000
         assert (tmp_path / "page" / "figures" / f"{figure.name}.png").read_bytes()[1:4] == b"PNG"
+        assert len(pd.read_csv(tmp_path / "page" / "figures" / f"{figure.name}.csv")) == len(figure.data)
 
 
 def test_what_is_drawn_is_the_mean_over_seeds(utility: Path) -> None:
@@ -114,7 +116,7 @@ def test_what_is_drawn_is_the_mean_over_seeds(utility: Path) -> None:
 def test_runs_that_differ_have_curves_of_their_own(tmp_path: Path) -> None:
     rows = [row("sottovoce", "1", 0, 0.1, **{"privacy.trust": trust}) for trust in ("server", "node")]
     summary = summarise(read_results(write(tmp_path / "trust", rows)), "epsilon", list(METRICS))
-    assert sorted(summary["series"]) == ["trust node", "trust server"]
+    assert sorted(summary["series"]) == ["node", "server"]
 
 
 def test_presets_that_differ_between_budgets_are_one_curve(tmp_path: Path) -> None:
@@ -153,7 +155,59 @@ def test_people_are_counted_where_the_sizes_differ(tmp_path: Path) -> None:
         for users in (1000, 10_000, 100_000)
     ]
     [figure] = write_report([write(tmp_path / "scaling", rows)], [], tmp_path / "report.html")
-    assert figure.data["x"].tolist() == [1000, 10_000, 100_000]
+    assert sorted(figure.data["x"]) == [1000, 10_000, 100_000]
+
+
+def test_trust_is_drawn_over_the_nodes_and_what_is_simulated_is_called_so(tmp_path: Path) -> None:
+    rows = [
+        row("sottovoce", "1", 0, 0.1, **{"privacy.trust": trust, "federation.nodes": nodes})
+        for trust in ("server", "aggregate", "node")
+        for nodes in (1, 16)
+    ]
+    [figure] = write_report([write(tmp_path / "trust", rows)], [], tmp_path / "report.html")
+    assert set(figure.data["series"]) == {"server, ε = 1", "aggregate (simulated), ε = 1", "node, ε = 1"}
+    assert set(figure.data["x"]) == {1, 16}
+
+
+def test_noise_falls_as_people_come(tmp_path: Path) -> None:
+    rows = [
+        row(
+            "sottovoce",
+            "1",
+            0,
+            0.1,
+            **{"dataset.users": users, "dataset.name": f"s{users}", "data.source": "synthetic"},
+        )
+        for users in (1000, 10_000, 100_000)
+    ]
+    [figure] = write_report([write(tmp_path / "scaling", rows)], [], tmp_path / "report.html")
+    noise = figure.data["noise"].to_numpy()
+    assert noise[:-1] / noise[1:] == pytest.approx([10, 10])
+
+
+def test_the_page_says_whether_more_budget_buys_more(utility: Path, tmp_path: Path) -> None:
+    write_report([utility], [], tmp_path / "report.html")
+    assert "sottovoce: rises at every step." in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_page_says_how_settings_were_chosen(utility: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    write_report([utility], [], out)
+    assert "validation splits of these data, outside any privacy budget" in out.read_text(encoding="utf-8")
+    best = {"from": "trial 3", "values": {"train.rounds": 7}, "mean": 0.1, "low": 0.09, "high": 0.11, "runs": 4}
+    search = {"contender": "from <zero>", "epsilon": 1.0, "trials": 20, "failed": 0, "committed": best, "best": best}
+    found = {"schema": 1, "dataset": "ml-100k", "metric": "full.ndcg@10", "trials": 20, "seeds": 1, "finalists": 2,
+             "confirm": 4, "says": "outside any budget", "searches": [search]}  # fmt: skip
+    tuning = tmp_path / "tuning.json"
+    tuning.write_text(json.dumps(found), encoding="utf-8")
+    write_report([utility], [], out, [tuning])
+    text = out.read_text(encoding="utf-8")
+    for part in ("outside any budget", "20 trials", "from &lt;zero&gt;", "rounds 7", "0.1000 [0.0900, 0.1100]"):
+        assert part in text
+    tuning.write_text(json.dumps(found | {"schema": 2}), encoding="utf-8")
+    with pytest.raises(DataError, match=r"tuning\.json: schema = 2"):
+        write_report([utility], [], tmp_path / "other.html", [tuning])
+    assert not (tmp_path / "other.html").exists()
 
 
 def test_an_audit_stands_against_its_claim() -> None:

@@ -90,6 +90,7 @@ BAD = {
     "schema = 1\n[[also]]\nname = 3\nseed = 1\n": "name",
     "schema = 1\nruntime = 'ray'\n" + GRID: "runtime",
     "schema = 1\nreferences = true\n" + GRID: "references",
+    "schema = 1\noptional = 'yes'\n" + GRID: "optional",
     "schema = 1\n[grid]\ntrain.clip_norm = [0.1, 0]\n": "train.clip_norm",
     "schema = 1\n[grid]\nprivacy.epsilon = [-1]\n": "privacy.epsilon",
     "schema = 1\n[base]\nprivacy.trust = 'node'\n[grid]\nprivacy.epsilon = [1, 'inf']\n": "privacy.trust",
@@ -114,3 +115,10 @@ def test_a_missing_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("file", sorted(EXPERIMENTS.glob("*.toml")), ids=lambda path: path.stem)
 def test_the_experiments_of_this_project_are_sound(file: Path) -> None:
     assert read_experiment(file).variants
+
+
+def test_another_place_for_the_data(tmp_path: Path) -> None:
+    file = tmp_path / "experiment.toml"
+    file.write_text("schema = 1\n[base]\ndata.source = 'msweb'\n[grid]\nseed = [0, 1]\n", encoding="utf-8")
+    variants = read_experiment(file, "/some/where").variants
+    assert {variant.config.data.source for variant in variants} == {"/some/where"}

@@ -98,7 +98,8 @@ def test_references_stand_once_per_split_and_budget(tmp_path: Path) -> None:
     planned = module.plan_cells(read_experiment(write(tmp_path, grid, head)))
     kinds = [each.cell.kind for each in planned]
     assert {kind: kinds.count(kind) for kind in Kind} == {
-        Kind.RUN: 6, Kind.REFERENCES: 1, Kind.POPULARITY: 0, Kind.DP_POPULARITY: 2,
+        Kind.RUN: 6, Kind.REFERENCES: 1, Kind.ATTENTION: 1, Kind.POPULARITY: 0, Kind.DP_POPULARITY: 2,
+        Kind.FROM_ZERO: 2, Kind.LOCAL_DP: 2,
     }  # fmt: skip
     for each in planned:
         if each.cell.kind is Kind.DP_POPULARITY:
@@ -148,6 +149,16 @@ def test_a_table_of_another_version_is_refused_before_anything_is_run(tmp_path: 
     assert list(out.iterdir()) == [out / "results.parquet"]
 
 
+def test_an_optional_experiment_is_left_out_where_its_data_is_missing(tmp_path: Path, computed: list[Cell]) -> None:
+    file = write(tmp_path, "[grid]\nseed = [0]", HEAD.replace("schema = 1", "schema = 1\noptional = true"))
+    said: list[str] = []
+    assert module.sweep(file, tmp_path / "out", 1, said.append, source=str(tmp_path / "nothing")) == []
+    assert "left out" in said[-1] and str(tmp_path / "nothing") in said[-1]
+    assert not computed
+    assert not (tmp_path / "out").exists()
+    assert len(module.sweep(file, tmp_path / "out", 1)) == 1
+
+
 def test_no_workers_and_two_sweeps_in_one_folder(tmp_path: Path, computed: list[Cell]) -> None:
     file, out = write(tmp_path, "[grid]\nseed = [0, 1]"), tmp_path / "out"
     with pytest.raises(ConfigError, match="--workers"):
@@ -176,9 +187,12 @@ def test_a_run_gives_all_metrics_with_intervals_and_what_was_spent(tmp_path: Pat
     grid = '[grid]\nprivacy.epsilon = [4, "inf"]\nprivacy.delta = [1e-3]'
     planned = module.plan_cells(read_experiment(write(tmp_path, grid, HEAD.replace('"none"', '"all"'))))
     outcomes = [run_cell(each.cell, tmp_path) for each in planned]
-    assert [outcome.error for outcome in outcomes] == [None] * 4
+    assert [outcome.error for outcome in outcomes] == [None] * 7
     rows = [row for outcome in outcomes for row in outcome.rows]
-    assert {"sottovoce", "popularity", "DP popularity", "item-kNN", "EASE"} <= {row["model"] for row in rows}
+    assert {row["model"] for row in rows} == {
+        "sottovoce", "popularity", "DP popularity", "item-kNN", "EASE", "iALS", "SASRec", "DP-FedSGD from zero",
+        "local DP",
+    }  # fmt: skip
     for row in rows:
         for protocol in ("sampled", "full"):
             for metric in ("hr@10", "ndcg@10", "mrr", "recall@20"):

@@ -1,0 +1,148 @@
+"""What the table of an experiment says: means over seeds by curve, and whether a curve rises with the budget."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+from scipy import stats
+
+OWN = "sottovoce"
+"""How the table calls a run of ours, beside its references."""
+
+VARIED = ("privacy.trust", "federation.nodes", "head.rank", "head.mix", "head.loss", "head.state", "train.rounds",
+          "train.clip_norm", "train.sampling_rate", "encoder.name")  # fmt: skip
+"""Settings that tell two curves of a figure apart, if they differ within an experiment."""
+
+TUNED = ("head.rank", "head.mix", "train.rounds", "train.clip_norm", "train.learning_rate",
+         "privacy.popularity_share", "reference")  # fmt: skip
+"""Settings that a preset may change from one budget to the next."""
+
+
+def summarise(table: pd.DataFrame, x: str, metrics: Sequence[str]) -> pd.DataFrame:
+    """Means over seeds by series and `x`: columns `series`, `x`, `seeds`, and the metrics with their intervals."""
+    table = with_series(table, x)
+    wanted = [name for metric in metrics for name in (metric, f"{metric}.low", f"{metric}.high") if name in table]
+    grouped = table.groupby(["series", "x"], dropna=False)
+    summary = grouped[wanted].mean()
+    summary.insert(0, "seeds", grouped.size())
+    return summary.reset_index()
+
+
+def with_series(table: pd.DataFrame, x: str) -> pd.DataFrame:
+    """The table with each row's curve (`series`) and place on it (`x`: `epsilon`, or a column)."""
+    table = table.copy()
+    table["series"] = series(table, x)
+    table["x"] = table["privacy.epsilon"].map(budget) if x == "epsilon" else table[x].astype(float)
+    return table
+
+
+def series(table: pd.DataFrame, x: str = "epsilon") -> pd.Series[str]:
+    """A name for each row's curve: what its grid says after ` / `, else the model and the settings that differ."""
+    table = table.assign(given=_given_names(table))
+    own = table[(table["model"] == OWN) & (table["given"] == "")]
+    varied = [name for name in VARIED if name in table and name != x and _told_apart(own, name, x)]
+
+    def label(row: pd.Series[Any]) -> str:
+        if row["model"] != OWN:
+            told = str(row["model"])
+        else:
+            told = row["given"] or ", ".join(_setting(name, row[name]) for name in varied) or OWN
+        place = budget(row["privacy.epsilon"])
+        if x == "epsilon" or math.isnan(place):
+            return told
+        return f"{told}, no DP" if math.isinf(place) else f"{told}, ε = {place:g}"
+
+    return table.apply(label, axis=1)
+
+
+def _given_names(table: pd.DataFrame) -> pd.Series[str]:
+    """The curve that a grid's name gives its runs, as in `heads / + V`; empty where it gives none."""
+    names = table["name"].astype(str) if "name" in table else pd.Series("", index=table.index)
+    return names.map(lambda name: name.partition(" / ")[2])
+
+
+def monotony(table: pd.DataFrame, metric: str) -> Iterator[str]:
+    """One sentence per curve over the budget: it rises, it falls within its interval, or it falls and why.
+
+    A fall from one budget to the next counts if it exceeds the 95 % interval of the difference of the means over seeds
+    (Welch's t); where a budget has one run alone, the wider interval over users.
+    """
+    placed = with_series(table, "epsilon").dropna(subset=["x"])
+    for name, curve in placed.groupby("series"):
+        groups = [group for _, group in sorted(curve.groupby("x"), key=lambda pair: float(str(pair[0])))]
+        if len(groups) < 2:
+            continue
+        falls = list(_falls(groups, metric))
+        beyond = [fall for fall in falls if fall.endswith(".")]
+        if not falls:
+            yield f"{name}: rises at every step."
+        elif not beyond:
+            yield f"{name}: monotone within its interval ({'; '.join(falls)})."
+        else:
+            yield f"{name}: not monotone: {' '.join(beyond)}"
+
+
+def budget(value: Any) -> float:  # noqa: ANN401 - a number, text, or nothing
+    """A budget as the table holds it, as a number; NaN where there is none."""
+    return math.nan if value is None else float(value)
+
+
+def _falls(groups: Sequence[pd.DataFrame], metric: str) -> Iterator[str]:
+    """Where a curve falls: a phrase if within the interval, a whole sentence if beyond it."""
+    for before, after in itertools.pairwise(groups):
+        fall = float(before[metric].mean() - after[metric].mean())
+        if fall <= 0:
+            continue
+        reach = _reach(before, after, metric)
+        step = f"ε = {before['x'].iloc[0]:g} to {after['x'].iloc[0]:g}"
+        if fall <= reach:
+            yield f"{step} by {fall:.4f}, interval ± {reach:.4f}"
+        else:
+            yield f"{step} by {fall:.4f}, beyond ± {reach:.4f}: {_why(before, after)}."
+
+
+def _reach(before: pd.DataFrame, after: pd.DataFrame, metric: str) -> float:
+    """Half the 95 % interval of the difference of two means."""
+    if min(len(before), len(after)) < 2:
+        halves = [(group[f"{metric}.high"] - group[f"{metric}.low"]).mean() / 2 for group in (before, after)]
+        return float(math.hypot(*halves))
+    parts = [float(group[metric].var()) / len(group) for group in (before, after)]
+    if not sum(parts):
+        return 0.0
+    freedom = sum(parts) ** 2 / sum(
+        part**2 / (len(group) - 1) for part, group in zip(parts, (before, after), strict=True)
+    )
+    return float(stats.t.ppf(0.975, freedom)) * math.sqrt(sum(parts))
+
+
+def _why(before: pd.DataFrame, after: pd.DataFrame) -> str:
+    """What the table knows of a fall."""
+    if before["model"].iloc[0] == "DP popularity":
+        return (
+            "with less noise it comes closer to the popularity of equally weighted users, which this test split rewards"
+            " less than some of its noisy versions"
+        )
+    changed = [
+        name for name in TUNED if name in before and before[name].iloc[0] != after[name].iloc[0]
+        and not (pd.isna(before[name].iloc[0]) and pd.isna(after[name].iloc[0]))
+    ]  # fmt: skip
+    if changed:
+        told = ", ".join(name.rsplit(".", maxsplit=1)[-1].replace("_", " ") for name in changed)
+        return f"its settings change there ({told}), and what was best on validation is not best on this test split"
+    return "its settings are the same there, which suit the smaller budget better"
+
+
+def _told_apart(own: pd.DataFrame, name: str, x: str) -> bool:
+    """Whether a setting differs between runs that would share a place: presets differ between budgets."""
+    place = ["dataset.name", "privacy.epsilon", *([x] if x in own else [])]
+    return bool((own.groupby(place)[name].nunique() > 1).any())
+
+
+def _setting(name: str, value: Any) -> str:  # noqa: ANN401
+    if name == "privacy.trust":
+        return "aggregate (simulated)" if value == "aggregate" else str(value)
+    return f"{name.split('.')[-1]} {value:g}" if isinstance(value, (int, float)) else f"{name.split('.')[-1]} {value}"

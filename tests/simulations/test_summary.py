@@ -1,0 +1,79 @@
+"""Curves are named by what tells them apart, and a fall is told with its interval and its reason."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from sottovoce.simulations.summary import monotony, series, summarise
+
+METRIC = "full.ndcg@10"
+
+
+def rows(values: dict[float, list[float]], model: str = "sottovoce", **changes: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+    return [
+        {"name": "utility", "model": model, "privacy.epsilon": budget, "seed": seed, "dataset.name": "d",
+         "dataset.users": 943, "head.rank": 8, METRIC: value, f"{METRIC}.low": value - 0.01,
+         f"{METRIC}.high": value + 0.01, **changes}
+        for budget, seeds in values.items() for seed, value in enumerate(seeds)
+    ]  # fmt: skip
+
+
+def said(*curves: list[dict[str, Any]]) -> list[str]:
+    return list(monotony(pd.DataFrame([row for curve in curves for row in curve]), METRIC))
+
+
+def test_a_curve_that_rises() -> None:
+    assert said(rows({1.0: [0.1, 0.11], 8.0: [0.2, 0.21], math.inf: [0.3]})) == ["sottovoce: rises at every step."]
+
+
+def test_a_fall_within_the_interval_is_told_with_it() -> None:
+    [line] = said(rows({1.0: [0.1, 0.12, 0.11], 8.0: [0.105, 0.1, 0.12]}))
+    assert line.startswith("sottovoce: monotone within its interval (ε = 1 to 8 by 0.0017, interval ± 0.0")
+
+
+def test_a_fall_beyond_the_interval_is_told_with_what_changed() -> None:
+    curve = rows({1.0: [0.2, 0.201, 0.199]}) + rows({8.0: [0.1, 0.101, 0.099]}, **{"head.rank": 16})
+    [line] = said(curve)
+    assert line.startswith("sottovoce: not monotone: ε = 1 to 8 by 0.1000, beyond ± 0.002")
+    assert "settings change there (rank)" in line
+    [same] = said(rows({1.0: [0.2, 0.201], 8.0: [0.1, 0.101]}))
+    assert "settings are the same" in same
+
+
+def test_one_run_alone_has_the_interval_over_users() -> None:
+    [line] = said(rows({8.0: [0.2], math.inf: [0.19]}))
+    assert "within its interval" in line and "± 0.0141" in line
+
+
+def test_every_contender_is_told_of_and_those_without_a_budget_are_not() -> None:
+    lines = said(
+        rows({1.0: [0.1], 8.0: [0.2]}), rows({1.0: [0.09, 0.0901], 8.0: [0.05, 0.0501]}, "DP popularity"),
+        rows({math.nan: [0.3]}, "EASE"),
+    )  # fmt: skip
+    assert [line.partition(":")[0] for line in lines] == ["DP popularity", "sottovoce"]
+    assert "not monotone" in lines[0]
+
+
+def test_curves_are_named_by_what_differs_or_by_their_grid() -> None:
+    table = pd.DataFrame(
+        [*rows({1.0: [0.1]}), *rows({1.0: [0.1]}, **{"head.rank": 16}), *rows({1.0: [0.1]}, **{"name": "heads / + V"})]
+    )
+    assert series(table).tolist() == ["rank 8", "rank 16", "+ V"]
+
+
+@pytest.mark.parametrize("x", ["federation.nodes", "dataset.users"])
+def test_where_the_budget_is_not_the_axis_it_names_the_curve(x: str) -> None:
+    table = pd.DataFrame(
+        [
+            *rows({1.0: [0.1], 8.0: [0.2], math.inf: [0.3]}, **{"federation.nodes": 1, "dataset.users": 10}),
+            *rows({1.0: [0.1]}, **{"federation.nodes": 4, "dataset.users": 40}),
+            *rows({math.nan: [0.3]}, "EASE"),
+        ]
+    )
+    summary = summarise(table, x, [METRIC])
+    assert set(summary["series"]) == {"sottovoce, ε = 1", "sottovoce, ε = 8", "sottovoce, no DP", "EASE"}
+    assert len(summary[summary["series"] == "sottovoce, ε = 1"]) == 2
