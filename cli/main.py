@@ -14,6 +14,7 @@ from sottovoce.cli.budget import budget
 from sottovoce.cli.data import data
 from sottovoce.cli.doctor import doctor
 from sottovoce.cli.evaluate import evaluate
+from sottovoce.cli.export import export
 from sottovoce.cli.prepare import prepare
 from sottovoce.cli.report import report
 from sottovoce.cli.simulate import simulate
@@ -44,6 +45,7 @@ app.command()(tune)
 app.command()(audit)
 app.command()(budget)
 app.command()(report)
+app.command()(export)
 app.command()(doctor)
 
 

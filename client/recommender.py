@@ -1,17 +1,35 @@
-"""Recommend on the device, from a bundle and the person's own history, with NumPy alone."""
+"""Recommend on the device, from a bundle and the person's own history, with NumPy alone.
+
+A recommender holds a published model and nothing about anybody: histories, feedback and wishes come with each call.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from math import ceil
+from pathlib import Path
 
 import numpy as np
 
-from sottovoce.common.bundle import Bundle
-from sottovoce.common.errors import ConfigError
-from sottovoce.common.history import IntArray
-from sottovoce.common.scoring import Explanation
+from sottovoce.client.diversity import choose, long_tail
+from sottovoce.client.model import DeviceModel, device_model
+from sottovoce.client.ranking import BoolArray, DoubleArray, Shown
+from sottovoce.client.taste import Feedback, Summands, Wish, summands
+from sottovoce.client.wishes import WishReader
+from sottovoce.client.words import WordIndex
+from sottovoce.common.bundle import Bundle, Published, open_bundle
+from sottovoce.common.errors import ConfigError, EncoderError
+from sottovoce.common.item_table import CATEGORIES, SEPARATOR, Column
+from sottovoce.common.scoring import FloatArray, IntArray
+
+__all__ = ["CATEGORIES", "SEPARATOR", "Counterfactual", "Explanation", "Reason", "Recommendation", "Recommender"]
+
+NOTHING_SAID = Feedback()
+
+Filters = Mapping[str, Collection[str]]
+"""By attribute (`categories`, `year`, any other): an item stays if one of its values is among those given."""
 
 
 @dataclass(frozen=True)
@@ -33,67 +51,342 @@ class Recommendation:
 
 @dataclass(frozen=True)
 class Reason:
-    """One item of the history that a recommendation rests on.
+    """One item of the history, or of what was liked, that a recommendation rests on.
 
     Attributes:
         item: Its catalogue position.
         title: What a person reads.
         effect: What it adds to the score.
+        kind: `history` or `liked`.
     """
 
     item: int
     title: str
     effect: float
+    kind: str = "history"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One score, taken apart: `popularity`, `wish`, and the sums of `content` and `correction` are the score.
+
+    Attributes:
+        item: Catalogue position of the scored item.
+        score: The score.
+        popularity: What the popularity prior adds.
+        wish: What the wish adds.
+        items: Catalogue positions of the history, then of what was liked, then of what was disliked.
+        lengths: How many of `items` are of each of these three kinds.
+        content: What similarity of texts adds, one per entry of `items`.
+        correction: What the trained head adds, one per entry of `items`.
+    """
+
+    item: int
+    score: float
+    popularity: float
+    wish: float
+    items: IntArray
+    lengths: tuple[int, int, int]
+    content: FloatArray
+    correction: FloatArray
+
+    @property
+    def effects(self) -> FloatArray:
+        """What each entry of `items` adds to the score."""
+        return self.content + self.correction
+
+    @property
+    def history(self) -> FloatArray:
+        """What each item of the history adds."""
+        return self.effects[: self.lengths[0]]
+
+    @property
+    def liked(self) -> FloatArray:
+        """What each liked item adds."""
+        return self.effects[self.lengths[0] : self.lengths[0] + self.lengths[1]]
+
+    @property
+    def disliked(self) -> FloatArray:
+        """What each disliked item adds; mostly below zero."""
+        return self.effects[self.lengths[0] + self.lengths[1] :]
+
+
+@dataclass(frozen=True)
+class Counterfactual:
+    """What becomes of an item in the list where one item of the history had not been met.
+
+    Attributes:
+        item: Catalogue position of the recommended item.
+        without: Catalogue position of what is left out of the history.
+        rank: Its rank in the list as it is; the first is 1.
+        rank_without: Its rank without.
+    """
+
+    item: int
+    without: int
+    rank: int
+    rank_without: int
 
 
 @dataclass(frozen=True)
 class Recommender:
     """Recommends for one person at a time; holds nothing about anybody."""
 
-    bundle: Bundle
+    bundle: Bundle | Published = field(repr=False)
+
+    @classmethod
+    def load(cls, folder: Path, check: bool = True) -> Recommender:
+        """Open a published model; `check` may be left out for a folder that was checked before.
+
+        Raises:
+            DataError: there is no bundle, or it is not whole.
+        """
+        return cls(open_bundle(folder, check))
 
     @cached_property
-    def _popular_first(self) -> IntArray:
-        """Breaks ties: the more popular item first, then the earlier one."""
-        return np.argsort(-self.bundle.model.head.b, kind="stable")
+    def model(self) -> DeviceModel:
+        """The published model, in the form that fits its size."""
+        return device_model(self.bundle)
 
-    def recommend(self, history: IntArray, n: int = 10, exclude: Collection[int] = ()) -> list[Recommendation]:
-        """The `n` best items that are neither in `history` nor in `exclude`; fewer if there are fewer.
+    def positions(self, ids: Sequence[str]) -> IntArray:
+        """Catalogue positions of item ids; ids that this catalogue does not have are left out."""
+        position = self.model.table.position
+        return np.array([position[item] for item in ids if item in position], dtype=np.int64)
+
+    def recommend(
+        self,
+        history: IntArray,
+        n: int = 10,
+        exclude: Collection[int] = (),
+        *,
+        filters: Filters | None = None,
+        feedback: Feedback = NOTHING_SAID,
+        wish: Wish | None = None,
+        diversity: float = 0.0,
+        long_tail: float = 0.0,
+    ) -> list[Recommendation]:
+        """The `n` best items that are not in `history`, disliked, hidden or excluded; fewer if there are fewer.
 
         Args:
             history: Catalogue positions, oldest first; may be empty.
             n: Length of the list.
             exclude: Catalogue positions that must not be shown.
+            filters: What an item's attributes must be.
+            feedback: What the person said.
+            wish: What the person asked for.
+            diversity: From 0 (the best) to 1 (unlike each other), by maximal marginal relevance.
+            long_tail: Share of the list, from 0 to 1, that is kept for less known items.
 
         Raises:
-            ConfigError: `n` is below zero, or a position is not in the catalogue.
+            ConfigError: a number is outside its range, a position is not in the catalogue, or there is no such
+                attribute.
         """
         if n < 0:
             raise ConfigError("n", n, "0 or more")
-        unknown = [item for item in (*history, *exclude) if not 0 <= item < len(self.bundle.catalogue)]
-        if unknown:
-            raise ConfigError("item", int(unknown[0]), f"a position from 0 to {len(self.bundle.catalogue) - 1}")
-        model = self.bundle.model
-        scores = model.scores(model.state(history)).astype(np.float64)
-        scores[history] = -np.inf
-        scores[list(exclude)] = -np.inf
-        allowed = scores > -np.inf
-        if not allowed.any():
-            return []
-        weights = np.exp(scores - scores.max())
-        best = self._popular_first[np.argsort(-scores[self._popular_first], kind="stable")][
-            : min(n, int(allowed.sum()))
-        ]
-        titles = self.bundle.catalogue.titles
-        return [Recommendation(int(i), titles[i], float(scores[i]), float(weights[i] / weights.sum())) for i in best]
+        for name, share in (("diversity", diversity), ("long_tail", long_tail)):
+            if not 0 <= share <= 1:
+                raise ConfigError(name, share, "from 0 to 1")
+        parts = self._summands(history, feedback, wish)
+        shown = self._shown(history, exclude, filters, feedback)
+        state, pool = self._state(parts), n if not diversity else max(5 * n, n + 50)
+        ranked = self.model.index.best(state, parts.popularity, pool, shown)
+        items, scores = ranked.items, ranked.scores
+        if diversity or long_tail:
+            places = ceil(long_tail * n - 1e-9)
+            items, scores = self._with_long_tail(items, scores, state, parts, shown, places)
+            vectors, tail = self.model.content_rows(items), self._long_tail[items]
+            order = choose(scores, vectors, tail, n, diversity, places)
+            items, scores = items[order], scores[order]
+        shares = np.minimum(np.exp(scores - ranked.log_normaliser), 1.0)
+        titles = self.model.table.titles
+        listed = zip(items.tolist(), scores.tolist(), shares.tolist(), strict=True)
+        return [Recommendation(item, titles[item], score, share) for item, score, share in listed]
 
-    def explain(self, history: IntArray, item: int) -> Explanation:
+    def explain(
+        self, history: IntArray, item: int, *, feedback: Feedback = NOTHING_SAID, wish: Wish | None = None
+    ) -> Explanation:
         """The score of `item`, taken apart into terms that sum to it."""
-        return self.bundle.model.explain(history, item)
+        self._check([item])
+        parts, model, row = self._summands(history, feedback, wish), self.model, np.array([item])
+        direction, content_of_item = model.index.directions_of(row)[0], model.content_rows(row)[0]
+        content, total = np.zeros((2, len(parts.items)), np.float32)
+        recent = slice(parts.first, None)
+        items, weights = parts.items[recent], parts.weights[recent]
+        content[recent] = weights * (model.content_rows(items) @ (model.content_weight * content_of_item))
+        total[recent] = weights * (model.history_rows(items) @ direction)
+        popularity = parts.popularity * float(model.index.b[item])
+        asked = 0.0 if parts.wish is None else float(parts.wish @ direction)
+        score = float(total.sum(dtype=np.float64)) + popularity + asked
+        return Explanation(item, score, popularity, asked, parts.items, parts.lengths, content, total - content)
 
-    def reasons(self, history: IntArray, item: int, n: int = 3) -> list[Reason]:
-        """The `n` items of the history that lift `item` most; only such as do lift it."""
-        effects = self.explain(history, item).history
-        order = np.argsort(-effects, kind="stable")[:n]
-        titles = self.bundle.catalogue.titles
-        return [Reason(int(history[j]), titles[history[j]], float(effects[j])) for j in order if effects[j] > 0]
+    def reasons(
+        self,
+        history: IntArray,
+        item: int,
+        n: int = 3,
+        *,
+        feedback: Feedback = NOTHING_SAID,
+        wish: Wish | None = None,
+    ) -> list[Reason]:
+        """The `n` items of the history and of what was liked that lift `item` most; only such as do lift it."""
+        told = self.explain(history, item, feedback=feedback, wish=wish)
+        titles, effects = self.model.table.titles, told.effects[: sum(told.lengths[:2])]
+        best = [j for j in np.argsort(-effects, kind="stable")[:n].tolist() if effects[j] > 0]
+        return [
+            Reason(
+                int(told.items[j]),
+                titles[told.items[j]],
+                float(effects[j]),
+                "history" if j < told.lengths[0] else "liked",
+            )
+            for j in best
+        ]
+
+    def counterfactual(
+        self,
+        history: IntArray,
+        item: int,
+        without: int,
+        *,
+        feedback: Feedback = NOTHING_SAID,
+        wish: Wish | None = None,
+    ) -> Counterfactual:
+        """The rank that `item` has, and would have if `without` stood nowhere in the history."""
+        self._check([item, without])
+        shown = self._shown(np.append(history, without), (), None, feedback)
+        ranks = [
+            self._rank(item, self._summands(met, feedback, wish), shown)
+            for met in (history, history[history != without])
+        ]
+        return Counterfactual(item, without, *ranks)
+
+    def profile(
+        self, history: IntArray, *, feedback: Feedback = NOTHING_SAID, wish: Wish | None = None
+    ) -> dict[str, float]:
+        """P(category | person), most probable first: the softmax over all items, shared by their categories.
+
+        An item's probability is shared out evenly among its categories, so that the profile sums to one at most.
+        """
+        column = self.model.table.attributes.get(CATEGORIES)
+        if column is None:
+            return {}
+        parts = self._summands(history, feedback, wish)
+        scores = self.model.index.scores(self._state(parts), parts.popularity).astype(np.float64)
+        weights = np.exp(scores - scores.max())
+        by_value = np.bincount(column.codes, weights / weights.sum(), len(column.values))
+        sums: dict[str, float] = {}
+        for names, share in zip(column.parts, by_value.tolist(), strict=True):
+            for name in names:
+                sums[name] = sums.get(name, 0.0) + share / len(names)
+        return dict(sorted(sums.items(), key=lambda entry: (-entry[1], entry[0])))
+
+    def keywords(self, history: IntArray, n: int = 10) -> list[str]:
+        """The words that tell this taste from others: TF-IDF over the texts of the history.
+
+        Words are ranked again by how near the items that have them lie to the person's state.
+        """
+        parts = self._summands(history, NOTHING_SAID, None)
+        state = self._state(parts)
+        recent = history[-len(history) + parts.first :] if len(history) else history
+
+        def nearness(rows: IntArray) -> float:
+            mean = self.model.content_rows(rows).mean(axis=0)
+            lengths = float(np.linalg.norm(mean) * np.linalg.norm(state))
+            return float(mean @ state) / lengths if lengths else 0.0
+
+        return self._words.keywords(recent, n, nearness)
+
+    def search(self, text: str, n: int = 10) -> list[int]:
+        """Catalogue positions of the items whose texts hold most of the words of `text`, best first."""
+        return self._words.search(text, n, self.model.index.b)
+
+    def wish_like(self, item: int, weight: float = 0.5) -> Wish:
+        """A wish for more like one item."""
+        self._check([item])
+        return Wish(self.model.content_rows(np.array([item]))[0], weight)
+
+    def encode_wish(self, text: str) -> FloatArray:
+        """The place of a wish in the item space, shape [d].
+
+        The encoder runs in a process of its own, which starts with the first wish.
+
+        Raises:
+            EncoderError: no encoder that this model has a map for is installed, or it failed: `search` serves.
+        """
+        if self._wish_reader is None:
+            raise EncoderError("this model reads no wishes in words: search by keywords instead")
+        return self._wish_reader.place(text)
+
+    @property
+    def reads_wishes(self) -> bool:
+        """Whether an encoder for wishes is installed; starts none."""
+        return self._wish_reader is not None and self._wish_reader.installed
+
+    @cached_property
+    def _wish_reader(self) -> WishReader | None:
+        readers = self.bundle.readers if isinstance(self.bundle, Published) else ()
+        return WishReader(readers) if readers else None
+
+    @cached_property
+    def _words(self) -> WordIndex:
+        return WordIndex.of(self.model.table)
+
+    @cached_property
+    def _long_tail(self) -> BoolArray:
+        return long_tail(self.model.index.b)
+
+    def _summands(self, history: IntArray, feedback: Feedback, wish: Wish | None) -> Summands:
+        self._check(history, feedback.liked, feedback.disliked)
+        if wish is not None and len(wish.vector) != self.model.dimension:
+            raise ConfigError("wish", len(wish.vector), f"a vector of length {self.model.dimension}")
+        return summands(history, feedback, wish)
+
+    def _state(self, parts: Summands) -> FloatArray:
+        items, weights = parts.items[parts.first :], parts.weights[parts.first :]
+        state = weights @ self.model.history_rows(items)
+        return np.asarray(state if parts.wish is None else state + parts.wish, dtype=np.float32)
+
+    def _shown(self, history: IntArray, exclude: Collection[int], filters: Filters | None, feedback: Feedback) -> Shown:
+        groups = (history, tuple(exclude), feedback.disliked, feedback.not_now)
+        hidden = np.concatenate([np.asarray(group, dtype=np.int64) for group in groups])
+        self._check(hidden)
+        masks = [self._column(name).where(_has_any(frozenset(values))) for name, values in (filters or {}).items()]
+        if feedback.hidden and CATEGORIES in self.model.table.attributes:
+            masks.append(~self._column(CATEGORIES).where(_has_any(feedback.hidden)))
+        return Shown(hidden, np.logical_and.reduce(masks) if masks else None)
+
+    def _with_long_tail(
+        self, items: IntArray, scores: DoubleArray, state: FloatArray, parts: Summands, shown: Shown, places: int
+    ) -> tuple[IntArray, DoubleArray]:
+        """The pool, with enough of the long tail in it to fill its places."""
+        if int(self._long_tail[items].sum()) >= places:
+            return items, scores
+        rare = self._long_tail if shown.mask is None else self._long_tail & shown.mask
+        more = self.model.index.best(state, parts.popularity, places, Shown(shown.hidden, rare))
+        new = ~np.isin(more.items, items)
+        items, scores = np.append(items, more.items[new]), np.append(scores, more.scores[new])
+        order = np.argsort(-scores, kind="stable")
+        return items[order], scores[order]
+
+    def _rank(self, item: int, parts: Summands, shown: Shown) -> int:
+        scores = self.model.index.scores(self._state(parts), parts.popularity)
+        own = scores[item]
+        shown.strike(scores)
+        return 1 + int((scores > own).sum())
+
+    def _column(self, name: str) -> Column:
+        columns = self.model.table.attributes
+        if name not in columns:
+            raise ConfigError("filter", name, f"one of {', '.join(columns) or 'no attribute at all'}")
+        return columns[name]
+
+    def _check(self, *groups: Collection[int] | IntArray) -> None:
+        for group in groups:
+            items = np.asarray(list(group) if not isinstance(group, np.ndarray) else group)
+            if items.size and not (items.min() >= 0 and items.max() < len(self.model.table)):
+                wrong = items[(items < 0) | (items >= len(self.model.table))][0]
+                raise ConfigError("item", int(wrong), f"a position from 0 to {len(self.model.table) - 1}")
+
+
+def _has_any(wanted: frozenset[str]) -> Callable[[tuple[str, ...]], bool]:
+    return lambda parts: not wanted.isdisjoint(parts)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
+from sottovoce.common import multilingual
 from sottovoce.common.cache import cache_folder
 from sottovoce.common.catalogue import Catalogue
 from sottovoce.common.config import Config, EncoderSettings
@@ -24,12 +25,14 @@ from sottovoce.common.features import feature_blocks
 from sottovoce.common.history import Histories
 from sottovoce.common.images import find_image_encoder, image_block, sha256_of
 from sottovoce.common.impressions import Impressions
+from sottovoce.common.readers import Reader, fit_reader, save_readers
+from sottovoce.common.scoring import FloatArray
 from sottovoce.common.vectors import Block, ItemSpace, fit_item_space
 from sottovoce.simulations.datasets import Dataset, ReadOptions, load_dataset
 
 Say = Callable[[str], None]
 
-VERSION = 2
+VERSION = 3
 """Raised when what is prepared changes its form or meaning."""
 
 
@@ -151,7 +154,10 @@ def _write(folder: Path, dataset: Dataset, config: Config, encoder: Encoder, say
         dataset.impressions.save(folder / "impressions.npz")
     say(f"encoding {len(dataset.catalogue)} items with {encoder.name}")
     blocks, notes = _blocks(dataset, config.encoder)
-    item_space(dataset.catalogue, config, encoder, blocks).save(folder / "items.safetensors")
+    space = item_space(dataset.catalogue, config, encoder, blocks)
+    space.save(folder / "items.safetensors")
+    encoded = encoder.encode_cached(dataset.catalogue.texts)
+    save_readers(folder / "readers.safetensors", _readers(space, encoded, dataset.catalogue.texts))
     facts = {
         "name": dataset.name,
         "users": len(dataset.histories),
@@ -163,6 +169,16 @@ def _write(folder: Path, dataset: Dataset, config: Config, encoder: Encoder, say
     }
     # Last, since its presence says that all the rest is there.
     (folder / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+
+
+def _readers(space: ItemSpace, encoded: FloatArray, texts: Sequence[str]) -> list[Reader]:
+    """What brings wishes in words into the item space: by the multilingual encoder, if it is there, and by our own."""
+    own = {"encoder": space.encoder, "revision": space.revision or "", "fingerprint": space.facts["encoder_sha256"]}
+    readers = [fit_reader(encoded, space.vectors, own)]
+    if multilingual.installed():
+        facts = {"encoder": multilingual.NAME, "revision": "", "fingerprint": multilingual.fingerprint()}
+        readers.insert(0, fit_reader(multilingual.encode_apart(texts), space.vectors, facts))
+    return readers
 
 
 def _key(dataset: Dataset, config: Config, encoder: Encoder) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sottovoce.common.bundle import load_bundle, write_bundle
 from sottovoce.common.catalogue import Catalogue
 from sottovoce.common.encoder import Encoder
 from sottovoce.common.errors import ConfigError
@@ -141,3 +142,19 @@ def test_whitening_makes_directions_equally_long() -> None:
     np.testing.assert_allclose(lengths[0.0], [1, 1 / 3, 1 / 9], rtol=0.1)
     np.testing.assert_allclose(lengths[0.5], [1, 3**-0.5, 1 / 3], rtol=0.1)
     np.testing.assert_allclose(lengths[1.0], [1, 1, 1], rtol=0.01)
+
+
+def test_a_published_model_says_what_each_block_adds(tmp_path: Path) -> None:
+    space = space_of_three()
+    names = tuple(f"i{row}" for row in range(60))
+    head = Head.untrained(HeadShape(60, space.dimension, 2, 0, 4.0), np.ones(60, np.float32))
+    space.save(tmp_path / "items.safetensors")
+    facts = {"state": "items", "blocks": [list(each) for each in space.blocks.sizes]}
+    write_bundle(tmp_path / "b", Catalogue(names, names, names), tmp_path / "items.safetensors", head, "", facts)
+
+    told = load_bundle(tmp_path / "b").model.explain(np.array([3, 1, 4]), 9)
+
+    assert list(told.blocks) == ["encoder", "words", "price"]
+    np.testing.assert_allclose(sum(told.blocks.values()), told.content, atol=1e-4)
+    write_bundle(tmp_path / "c", Catalogue(names, names, names), tmp_path / "items.safetensors", head, "", {})
+    assert load_bundle(tmp_path / "c").model.explain(np.array([3]), 9).blocks == {}
