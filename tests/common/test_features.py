@@ -150,11 +150,11 @@ def test_a_published_model_says_what_each_block_adds(tmp_path: Path) -> None:
     head = Head.untrained(HeadShape(60, space.dimension, 2, 0, 4.0), np.ones(60, np.float32))
     space.save(tmp_path / "items.safetensors")
     facts = {"state": "items", "blocks": [list(each) for each in space.blocks.sizes]}
-    write_bundle(tmp_path / "b", Catalogue(names, names, names), tmp_path / "items.safetensors", head, "", facts)
+    write_bundle(tmp_path / "b", Catalogue(names, names, names), tmp_path / "items.safetensors", head, "card", facts)
 
     told = load_bundle(tmp_path / "b").model.explain(np.array([3, 1, 4]), 9)
 
     assert list(told.blocks) == ["encoder", "words", "price"]
     np.testing.assert_allclose(sum(told.blocks.values()), told.content, atol=1e-4)
-    write_bundle(tmp_path / "c", Catalogue(names, names, names), tmp_path / "items.safetensors", head, "", {})
+    write_bundle(tmp_path / "c", Catalogue(names, names, names), tmp_path / "items.safetensors", head, "card", {})
     assert load_bundle(tmp_path / "c").model.explain(np.array([3]), 9).blocks == {}
