@@ -45,16 +45,16 @@ class Prepared:
         catalogue: The items.
         space: Their vectors.
         held_out: What evaluation knows; `held_out.known` is what the nodes hold.
-        impressions: Lists that people were shown and that no node knows, where the data set has any.
         facts: `name`, `users`, `items`, `interactions` of the data set, and `notes` on what was left out.
+        impressions: Lists that people were shown and that no node knows, where the data set has any.
     """
 
     folder: Path
     catalogue: Catalogue
     space: ItemSpace
     held_out: HeldOut
-    impressions: Impressions | None
     facts: dict[str, str | int | list[str]]
+    impressions: Impressions | None = None
 
 
 def prepare(dataset: Dataset, config: Config, say: Say = lambda _: None) -> Prepared:
@@ -125,7 +125,7 @@ def open_prepared(folder: Path) -> Prepared:
     catalogue, space = Catalogue.load(folder / "catalogue.json"), ItemSpace.load(folder / "items.safetensors")
     shown = folder / "impressions.npz"
     impressions = Impressions.load(shown) if shown.exists() else None
-    return Prepared(folder, catalogue, space, HeldOut(known, targets, negatives), impressions, facts)
+    return Prepared(folder, catalogue, space, HeldOut(known, targets, negatives), facts, impressions)
 
 
 def read_data(config: Config) -> Dataset:

@@ -35,7 +35,7 @@ def prepared(folder: Path) -> Prepared:
     space = fit_item_space(texts, encoded, encoder, None, items.sha256, 8, 8, weights=ONES, more=blocks)
     lists = [rng.choice(np.flatnonzero(kinds == user % 6), 8, replace=False) for user in range(60)]
     held_out = hold_out(Histories.from_lists([str(user) for user in range(60)], lists), 120, "validation")
-    return Prepared(folder, items, space, held_out, None, {})
+    return Prepared(folder, items, space, held_out, {})
 
 
 def config(**encoder: Any) -> Config:  # noqa: ANN401 - settings
