@@ -25,7 +25,16 @@ from sottovoce.common.item_table import ItemTable
 from sottovoce.common.mapped import MappedFile
 from sottovoce.common.quantised import Quantised, to_integers
 from sottovoce.common.readers import Reader
-from sottovoce.common.scoring import FloatArray, Head, HeadShape, IntArray, ScoringModel, load_arrays, save_arrays
+from sottovoce.common.scoring import (
+    Blocks,
+    FloatArray,
+    Head,
+    HeadShape,
+    IntArray,
+    ScoringModel,
+    load_arrays,
+    save_arrays,
+)
 
 SCHEMA = 2
 FILES = ("head.safetensors", "items.safetensors", "catalogue.json", "MODEL_CARD.md")
@@ -60,6 +69,7 @@ class Published:
         mix: W, shape [k, k].
         readers: Maps that bring an encoder's output into the item space.
         manifest: Public facts: `privacy`, `run`, `state`, hashes.
+        blocks: What the item vectors were put together from, where the bundle says so.
     """
 
     catalogue: ItemTable
@@ -71,6 +81,7 @@ class Published:
     mix: FloatArray
     readers: tuple[Reader, ...]
     manifest: Mapping[str, Any]
+    blocks: Blocks | None = None
 
     def content_rows(self, rows: IntArray | slice) -> FloatArray:
         """E, the item vectors without their correction."""
@@ -84,7 +95,7 @@ class Published:
         every = slice(None)
         trained = {"V": self.corrections * self.correction_scales[:, None], "W": self.mix}
         head = Head(self.shape, self.b, {name: trained[name] for name in self.shape.trained})
-        return ScoringModel(self.content_rows(every), head)
+        return ScoringModel(self.content_rows(every), head, self.blocks)
 
 
 def write_bundle(
@@ -114,7 +125,8 @@ def write_bundle(
     vectors = Quantised.of(head.item_vectors(space["vectors"]))
     maps = {name: array for place, reader in enumerate(readers) for name, array in reader.arrays(place).items()}
     save_arrays(unfinished / "head.safetensors", _head_arrays(head))
-    save_arrays(unfinished / "items.safetensors", {**vectors.arrays, **maps})
+    rotation = {"rotation": space["rotation"]} if "blocks" in facts else {}
+    save_arrays(unfinished / "items.safetensors", {**vectors.arrays, **maps, **rotation})
     ItemTable.of(catalogue).save(unfinished / "catalogue.json")
     (unfinished / "MODEL_CARD.md").write_text(card, encoding="utf-8")
     hashes = {name: hashlib.sha256((unfinished / name).read_bytes()).hexdigest() for name in FILES}
@@ -168,6 +180,7 @@ def open_bundle(folder: Path, check: bool = True) -> Published:
             _typed(head.pop("W", np.zeros((0, 0), np.float32)), np.float32, (shape.mix, shape.mix)),
             readers,
             manifest,
+            _blocks(manifest, items),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(folder, f"its parts do not fit together: {error}") from error
@@ -193,6 +206,12 @@ def _read_manifest(folder: Path) -> tuple[dict[str, Any], HeadShape, dict[str, s
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise DataError(path, f"not a bundle's manifest: {error}") from error
     return manifest, shape, hashes
+
+
+def _blocks(manifest: Mapping[str, Any], items: Mapping[str, Any]) -> Blocks | None:
+    if "blocks" not in manifest:
+        return None
+    return Blocks(tuple((str(name), int(size)) for name, size in manifest["blocks"]), items["rotation"])
 
 
 def _open_file(path: Path, digest: str | None) -> MappedFile:

@@ -59,10 +59,19 @@ class EncoderSettings(Settings):
 
     name: str = "minilm"
     revision: str | None = None
-    dimensions: AtLeastOne = 64
+    dimensions: Count = 64
     """Leading directions of the encoder's block of an item vector."""
     word_dimensions: Count = 64
     """Leading directions of the lexical block (TF-IDF)."""
+    whitening: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
+    """How far a block's directions are made equally long: half is ½."""
+    weights: dict[str, NotNegative] = {}
+    """How much a block's part of a product counts: `encoder`, `words` (1 each), `image`, or an attribute's name."""
+    features: dict[str, str] = {}
+    """Attributes that become blocks, by name: numeric, date, categorical or tags; beside those of the data set."""
+    image: str | None = None
+    """A CLIP-like model for the pictures of a catalogue: a local folder, or an id on the Hugging Face hub."""
+    image_revision: str | None = None
 
 
 class PrivacySettings(Settings):
@@ -155,6 +164,17 @@ class FederationSettings(Settings):
         return self
 
 
+class RerankSettings(Settings):
+    """A decoder language model that orders the top of a list anew: measured beside a run on a sample of its users."""
+
+    model: str | None = None
+    """`smollm2`, a local folder, or an id on the Hugging Face hub; nothing leaves it out."""
+    users: AtLeastOne = 50
+    top: AtLeastOne = 20
+    history: AtLeastOne = 10
+    """Latest titles that the model reads."""
+
+
 class Config(Settings):
     """All settings of one run."""
 
@@ -167,6 +187,7 @@ class Config(Settings):
     head: HeadSettings = HeadSettings()
     train: TrainSettings = TrainSettings()
     federation: FederationSettings = FederationSettings()
+    rerank: RerankSettings = RerankSettings()
 
     @field_validator("preset")
     @classmethod

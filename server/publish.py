@@ -45,7 +45,9 @@ def publish(folder: RunFolder, plan: PrivacyPlan, ledger: Ledger, state: Checkpo
     }
     catalogue = Catalogue.load(folder.data / "catalogue.json")
     items = folder.data / "items.safetensors"
-    head = bounded(state.published, ItemSpace.load(items).vectors, folder.config, plan)
+    space = ItemSpace.load(items)
+    facts["blocks"] = [list(each) for each in space.blocks.sizes]
+    head = bounded(state.published, space.vectors, folder.config, plan)
     card = model_card(folder.config, plan, facts, len(catalogue))
     readers = load_readers(folder.data / "readers.safetensors")
     write_bundle(folder.bundle, catalogue, items, head, card, facts, readers)

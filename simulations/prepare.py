@@ -17,20 +17,22 @@ from filelock import FileLock
 from sottovoce.common import multilingual
 from sottovoce.common.cache import cache_folder
 from sottovoce.common.catalogue import Catalogue
-from sottovoce.common.config import Config
+from sottovoce.common.config import Config, EncoderSettings
 from sottovoce.common.encoder import Encoder, find_encoder
 from sottovoce.common.errors import DataError
 from sottovoce.common.evaluation import HeldOut, hold_out
+from sottovoce.common.features import feature_blocks
 from sottovoce.common.history import Histories
+from sottovoce.common.images import find_image_encoder, image_block, sha256_of
 from sottovoce.common.impressions import Impressions
 from sottovoce.common.readers import Reader, fit_reader, save_readers
 from sottovoce.common.scoring import FloatArray
-from sottovoce.common.vectors import ItemSpace, fit_item_space
+from sottovoce.common.vectors import Block, ItemSpace, fit_item_space
 from sottovoce.simulations.datasets import Dataset, ReadOptions, load_dataset
 
 Say = Callable[[str], None]
 
-VERSION = 2
+VERSION = 3
 """Raised when what is prepared changes its form or meaning."""
 
 
@@ -43,16 +45,16 @@ class Prepared:
         catalogue: The items.
         space: Their vectors.
         held_out: What evaluation knows; `held_out.known` is what the nodes hold.
-        impressions: Lists that people were shown and that no node knows, where the data set has any.
         facts: `name`, `users`, `items`, `interactions` of the data set, and `notes` on what was left out.
+        impressions: Lists that people were shown and that no node knows, where the data set has any.
     """
 
     folder: Path
     catalogue: Catalogue
     space: ItemSpace
     held_out: HeldOut
-    impressions: Impressions | None
     facts: dict[str, str | int | list[str]]
+    impressions: Impressions | None = None
 
 
 def prepare(dataset: Dataset, config: Config, say: Say = lambda _: None) -> Prepared:
@@ -77,17 +79,34 @@ def prepare(dataset: Dataset, config: Config, say: Say = lambda _: None) -> Prep
     return open_prepared(folder)
 
 
-def item_space(catalogue: Catalogue, config: Config, encoder: Encoder) -> ItemSpace:
-    """Encode a catalogue and fit its item space."""
+def item_space(catalogue: Catalogue, config: Config, encoder: Encoder, blocks: Sequence[Block] = ()) -> ItemSpace:
+    """Encode a catalogue and fit its item space, with the blocks that are made of no text."""
+    settings = config.encoder
     return fit_item_space(
         catalogue.texts,
         encoder.encode_cached(catalogue.texts),
         encoder,
-        config.encoder.revision,
+        settings.revision,
         catalogue.sha256,
-        config.encoder.dimensions,
-        config.encoder.word_dimensions,
+        settings.dimensions,
+        settings.word_dimensions,
+        settings.whitening,
+        settings.weights,
+        blocks,
     )
+
+
+def _blocks(dataset: Dataset, settings: EncoderSettings) -> tuple[list[Block], list[str]]:
+    """Attributes and pictures as blocks, and notes on what could not be read of them."""
+    blocks, notes = feature_blocks(dataset.catalogue, {**dataset.features, **settings.features})
+    if dataset.images is None:
+        return blocks, notes
+    if settings.image is None:
+        return blocks, [*notes, "image: not read, as no model of pictures is named (encoder.image)"]
+    found = image_block(
+        find_image_encoder(settings.image, settings.image_revision), dataset.images, dataset.catalogue.ids
+    )
+    return [*blocks, found[0]], [*notes, *found[1]]
 
 
 def open_prepared(folder: Path) -> Prepared:
@@ -106,7 +125,7 @@ def open_prepared(folder: Path) -> Prepared:
     catalogue, space = Catalogue.load(folder / "catalogue.json"), ItemSpace.load(folder / "items.safetensors")
     shown = folder / "impressions.npz"
     impressions = Impressions.load(shown) if shown.exists() else None
-    return Prepared(folder, catalogue, space, HeldOut(known, targets, negatives), impressions, facts)
+    return Prepared(folder, catalogue, space, HeldOut(known, targets, negatives), facts, impressions)
 
 
 def read_data(config: Config) -> Dataset:
@@ -134,7 +153,8 @@ def _write(folder: Path, dataset: Dataset, config: Config, encoder: Encoder, say
     if dataset.impressions is not None:
         dataset.impressions.save(folder / "impressions.npz")
     say(f"encoding {len(dataset.catalogue)} items with {encoder.name}")
-    space = item_space(dataset.catalogue, config, encoder)
+    blocks, notes = _blocks(dataset, config.encoder)
+    space = item_space(dataset.catalogue, config, encoder, blocks)
     space.save(folder / "items.safetensors")
     encoded = encoder.encode_cached(dataset.catalogue.texts)
     save_readers(folder / "readers.safetensors", _readers(space, encoded, dataset.catalogue.texts))
@@ -145,7 +165,7 @@ def _write(folder: Path, dataset: Dataset, config: Config, encoder: Encoder, say
         "interactions": len(dataset.histories.items),
         "ordered": dataset.ordered,
         "domain": dataset.domain,
-        "notes": list(dataset.notes),
+        "notes": [*dataset.notes, *notes],
     }
     # Last, since its presence says that all the rest is there.
     (folder / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
@@ -169,7 +189,9 @@ def _key(dataset: Dataset, config: Config, encoder: Encoder) -> str:
         dataset.catalogue.sha256,
         encoder.fingerprint,
         config.data.held_out,
-        str((config.encoder.dimensions, config.encoder.word_dimensions, config.encoder.name, config.encoder.revision)),
+        config.encoder.model_dump_json(),
+        json.dumps(dict(dataset.features), sort_keys=True),
+        "" if dataset.images is None else sha256_of(dataset.images),
         hashlib.sha256(histories.items.tobytes() + histories.offsets.tobytes()).hexdigest(),
         hashlib.sha256("\n".join(histories.users.tolist()).encode()).hexdigest(),
         hashlib.sha256("\n".join([] if histories.words is None else histories.words.tolist()).encode()).hexdigest(),

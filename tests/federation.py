@@ -29,7 +29,14 @@ from sottovoce.server.strategy import Federation
 
 ITEMS, DIMENSION = 60, 12
 MAPS = ("encoder.mean", "encoder.components", "words.components", "words.offset", "words.idf", "rotation")
-FACTS = {"encoder": "none", "revision": "", "encoder_sha256": "e", "catalogue_sha256": "", "vocabulary": "[]"}
+FACTS = {
+    "encoder": "none",
+    "revision": "",
+    "encoder_sha256": "e",
+    "catalogue_sha256": "",
+    "vocabulary": "[]",
+    "blocks": "[]",
+}
 
 
 def catalogue(items: int = ITEMS) -> Catalogue:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from sottovoce.common.errors import DataError
+from sottovoce.simulations.datasets.contract import FEATURES
 from sottovoce.simulations.datasets.interactions import InteractionColumns
 from sottovoce.simulations.datasets.items import ItemColumns, text_columns
 from sottovoce.simulations.datasets.tables import Table
@@ -36,13 +37,20 @@ def item_columns(table: Table, chosen: Mapping[str, str]) -> ItemColumns:
     """The roles in a table of items; unless the user says which are text, every column that holds text is."""
     item = _required(table, "item_id", chosen)
     title, categories, year = (_find(table, role, chosen) for role in ("title", "categories", "year"))
-    known = (item, title, categories, year)
+    features = {name: role for role in FEATURES for name in _several(table, role, chosen)}
+    image = _named(table, "image", chosen["image"]) if "image" in chosen else ""
+    known = (item, title, categories, year, image, *features)
     if "text" in chosen:
-        texts = tuple(_named(table, "text", name.strip()) for name in chosen["text"].split(","))
+        texts = _several(table, "text", chosen)
         unread = tuple(name for name in table.columns if name not in (*known, *texts))
     else:
         texts, unread = text_columns(table, known)
-    return ItemColumns(item, title, categories, year, texts, unread)
+    return ItemColumns(item, title, categories, year, texts, features, image, unread)
+
+
+def _several(table: Table, role: str, chosen: Mapping[str, str]) -> tuple[str, ...]:
+    """The columns of a role that may have several."""
+    return tuple(_named(table, role, name.strip()) for name in chosen.get(role, "").split(",") if name.strip())
 
 
 def _required(table: Table, role: str, chosen: Mapping[str, str]) -> str:

@@ -12,7 +12,13 @@ from sottovoce.common.errors import ConfigError
 from sottovoce.common.history import Histories
 from sottovoce.common.impressions import Impressions
 
-ROLES = ("user", "item", "time", "rating", "words", "item_id", "title", "text", "categories", "year")
+FEATURES = ("numeric", "date", "categorical", "tags")
+"""Roles of columns of items that become blocks of their vectors; each may name several columns."""
+
+ROLES = (
+    *("user", "item", "time", "rating", "words", "item_id", "title", "text", "categories", "year", "image"),
+    *FEATURES,
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,8 @@ class ReadOptions:
         lenient: Go on where a strict reading refuses: skip broken rows, drop interactions with unknown items, keep the
             first of two items with one id, call an item without text by its id. All of it is counted.
         items: The file of items, where the data set does not bring its own.
-        columns: The name of a column by its role (one of `ROLES`); `text` may name several, separated by commas.
+        columns: The name of a column by its role (one of `ROLES`); `text` and `FEATURES` may name
+            several, separated by commas.
         max_bad_share: The share of interactions with unknown items, of repeated item ids and of items without text
             from which on a strict reading refuses.
     """

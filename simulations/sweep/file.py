@@ -183,7 +183,7 @@ def _is_setting(name: str) -> bool:
         if field is None:
             return False
         if not (isinstance(field.annotation, type) and issubclass(field.annotation, Settings)):
-            return section == "columns"
+            return section in ("columns", "weights", "features")
         branch = field.annotation
     field = branch.model_fields.get(key)
     return field is not None and not (isinstance(field.annotation, type) and issubclass(field.annotation, Settings))
