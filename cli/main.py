@@ -14,6 +14,7 @@ from sottovoce.cli.budget import budget
 from sottovoce.cli.data import data
 from sottovoce.cli.doctor import doctor
 from sottovoce.cli.evaluate import evaluate
+from sottovoce.cli.export import export
 from sottovoce.cli.prepare import prepare
 from sottovoce.cli.report import report
 from sottovoce.cli.serve import serve
@@ -47,6 +48,7 @@ app.command()(sweep)
 app.command()(audit)
 app.command()(budget)
 app.command()(report)
+app.command()(export)
 app.command()(doctor)
 
 

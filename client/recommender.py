@@ -5,22 +5,28 @@ A recommender holds a published model and nothing about anybody: histories, feed
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from math import ceil
 from pathlib import Path
 
 import numpy as np
 
+from sottovoce.client.diversity import choose, long_tail
+from sottovoce.client.model import DeviceModel, device_model
+from sottovoce.client.ranking import BoolArray, DoubleArray, Shown
 from sottovoce.client.taste import Feedback, Summands, Wish, summands
-from sottovoce.common.bundle import Bundle, load_bundle
+from sottovoce.client.wishes import WishReader
+from sottovoce.client.words import WordIndex
+from sottovoce.common.bundle import Bundle, Published, open_bundle
 from sottovoce.common.errors import ConfigError, EncoderError
-from sottovoce.common.history import IntArray
-from sottovoce.common.scoring import FloatArray
+from sottovoce.common.item_table import CATEGORIES, SEPARATOR, Column
+from sottovoce.common.scoring import FloatArray, IntArray
+
+__all__ = ["CATEGORIES", "SEPARATOR", "Counterfactual", "Explanation", "Reason", "Recommendation", "Recommender"]
 
 NOTHING_SAID = Feedback()
-CATEGORIES = "categories"
-SEPARATOR = " | "
 
 Filters = Mapping[str, Collection[str]]
 """By attribute (`categories`, `year`, any other): an item stays if one of its values is among those given."""
@@ -126,20 +132,25 @@ class Counterfactual:
 class Recommender:
     """Recommends for one person at a time; holds nothing about anybody."""
 
-    bundle: Bundle
+    bundle: Bundle | Published = field(repr=False)
 
     @classmethod
-    def load(cls, folder: Path) -> Recommender:
-        """Open a published model.
+    def load(cls, folder: Path, check: bool = True) -> Recommender:
+        """Open a published model; `check` may be left out for a folder that was checked before.
 
         Raises:
             DataError: there is no bundle, or it is not whole.
         """
-        return cls(load_bundle(folder))
+        return cls(open_bundle(folder, check))
+
+    @cached_property
+    def model(self) -> DeviceModel:
+        """The published model, in the form that fits its size."""
+        return device_model(self.bundle)
 
     def positions(self, ids: Sequence[str]) -> IntArray:
         """Catalogue positions of item ids; ids that this catalogue does not have are left out."""
-        position = self.bundle.catalogue.position
+        position = self.model.table.position
         return np.array([position[item] for item in ids if item in position], dtype=np.int64)
 
     def recommend(
@@ -167,32 +178,45 @@ class Recommender:
             long_tail: Share of the list, from 0 to 1, that is kept for less known items.
 
         Raises:
-            ConfigError: a number is outside its range, or a position is not in the catalogue.
+            ConfigError: a number is outside its range, a position is not in the catalogue, or there is no such
+                attribute.
         """
         if n < 0:
             raise ConfigError("n", n, "0 or more")
-        self._check(history, exclude, feedback.liked, feedback.disliked, feedback.not_now)
-        scores = self._allowed_scores(history, exclude, filters, feedback, wish)
-        allowed = scores > -np.inf
-        if not allowed.any():
-            return []
-        weights = np.exp(scores - scores.max())
-        order = self._popular_first[np.argsort(-scores[self._popular_first], kind="stable")]
-        best = order[: min(n, int(allowed.sum()))]
-        titles = self.bundle.catalogue.titles
-        return [Recommendation(int(i), titles[i], float(scores[i]), float(weights[i] / weights.sum())) for i in best]
+        for name, share in (("diversity", diversity), ("long_tail", long_tail)):
+            if not 0 <= share <= 1:
+                raise ConfigError(name, share, "from 0 to 1")
+        parts = self._summands(history, feedback, wish)
+        shown = self._shown(history, exclude, filters, feedback)
+        state, pool = self._state(parts), n if not diversity else max(5 * n, n + 50)
+        ranked = self.model.index.best(state, parts.popularity, pool, shown)
+        items, scores = ranked.items, ranked.scores
+        if diversity or long_tail:
+            places = ceil(long_tail * n - 1e-9)
+            items, scores = self._with_long_tail(items, scores, state, parts, shown, places)
+            vectors, tail = self.model.content_rows(items), self._long_tail[items]
+            order = choose(scores, vectors, tail, n, diversity, places)
+            items, scores = items[order], scores[order]
+        shares = np.minimum(np.exp(scores - ranked.log_normaliser), 1.0)
+        titles = self.model.table.titles
+        listed = zip(items.tolist(), scores.tolist(), shares.tolist(), strict=True)
+        return [Recommendation(item, titles[item], score, share) for item, score, share in listed]
 
     def explain(
         self, history: IntArray, item: int, *, feedback: Feedback = NOTHING_SAID, wish: Wish | None = None
     ) -> Explanation:
         """The score of `item`, taken apart into terms that sum to it."""
-        self._check(history, [item], feedback.liked, feedback.disliked)
-        model, parts = self.bundle.model, summands(history, feedback, wish)
-        direction = model.directions[item]
-        content = parts.weights * (model.vectors[parts.items] @ (model.head.shape.content_weight * model.vectors[item]))
-        total = parts.weights * (model.history_vectors[parts.items] @ direction)
-        popularity, asked = float(model.head.b[item]), 0.0 if parts.wish is None else float(parts.wish @ direction)
-        score = float(total.sum()) + popularity + asked
+        self._check([item])
+        parts, model, row = self._summands(history, feedback, wish), self.model, np.array([item])
+        direction, content_of_item = model.index.directions_of(row)[0], model.content_rows(row)[0]
+        content, total = np.zeros((2, len(parts.items)), np.float32)
+        recent = slice(parts.first, None)
+        items, weights = parts.items[recent], parts.weights[recent]
+        content[recent] = weights * (model.content_rows(items) @ (model.content_weight * content_of_item))
+        total[recent] = weights * (model.history_rows(items) @ direction)
+        popularity = parts.popularity * float(model.index.b[item])
+        asked = 0.0 if parts.wish is None else float(parts.wish @ direction)
+        score = float(total.sum(dtype=np.float64)) + popularity + asked
         return Explanation(item, score, popularity, asked, parts.items, parts.lengths, content, total - content)
 
     def reasons(
@@ -206,10 +230,17 @@ class Recommender:
     ) -> list[Reason]:
         """The `n` items of the history and of what was liked that lift `item` most; only such as do lift it."""
         told = self.explain(history, item, feedback=feedback, wish=wish)
-        titles, effects = self.bundle.catalogue.titles, told.effects[: sum(told.lengths[:2])]
-        best = [j for j in np.argsort(-effects, kind="stable")[:n] if effects[j] > 0]
-        kinds = ["history"] * told.lengths[0] + ["liked"] * told.lengths[1]
-        return [Reason(int(told.items[j]), titles[told.items[j]], float(effects[j]), kinds[j]) for j in best]
+        titles, effects = self.model.table.titles, told.effects[: sum(told.lengths[:2])]
+        best = [j for j in np.argsort(-effects, kind="stable")[:n].tolist() if effects[j] > 0]
+        return [
+            Reason(
+                int(told.items[j]),
+                titles[told.items[j]],
+                float(effects[j]),
+                "history" if j < told.lengths[0] else "liked",
+            )
+            for j in best
+        ]
 
     def counterfactual(
         self,
@@ -221,13 +252,12 @@ class Recommender:
         wish: Wish | None = None,
     ) -> Counterfactual:
         """The rank that `item` has, and would have if `without` stood nowhere in the history."""
-        self._check(history, [item, without])
-        ranks = []
-        for met in (history, history[history != without]):
-            scores = self._allowed_scores(met, (), None, feedback, wish)
-            scores[without] = -np.inf
-            own = scores[item]
-            ranks.append(1 + int((scores > own).sum()))
+        self._check([item, without])
+        shown = self._shown(np.append(history, without), (), None, feedback)
+        ranks = [
+            self._rank(item, self._summands(met, feedback, wish), shown)
+            for met in (history, history[history != without])
+        ]
         return Counterfactual(item, without, *ranks)
 
     def profile(
@@ -237,69 +267,126 @@ class Recommender:
 
         An item's probability is shared out evenly among its categories, so that the profile sums to one at most.
         """
-        self._check(history, feedback.liked, feedback.disliked)
-        scores = self._scores(summands(history, feedback, wish)).astype(np.float64)
+        column = self.model.table.attributes.get(CATEGORIES)
+        if column is None:
+            return {}
+        parts = self._summands(history, feedback, wish)
+        scores = self.model.index.scores(self._state(parts), parts.popularity).astype(np.float64)
         weights = np.exp(scores - scores.max())
-        weights /= weights.sum()
+        by_value = np.bincount(column.codes, weights / weights.sum(), len(column.values))
         sums: dict[str, float] = {}
-        for row, text in enumerate(self.bundle.catalogue.attributes.get(CATEGORIES, ())):
-            names = text.split(SEPARATOR) if text else []
+        for names, share in zip(column.parts, by_value.tolist(), strict=True):
             for name in names:
-                sums[name] = sums.get(name, 0.0) + float(weights[row]) / len(names)
-        return dict(sorted(sums.items(), key=lambda entry: -entry[1]))
+                sums[name] = sums.get(name, 0.0) + share / len(names)
+        return dict(sorted(sums.items(), key=lambda entry: (-entry[1], entry[0])))
 
     def keywords(self, history: IntArray, n: int = 10) -> list[str]:
-        """The words that tell this taste from others."""
-        return []
+        """The words that tell this taste from others: TF-IDF over the texts of the history.
+
+        Words are ranked again by how near the items that have them lie to the person's state.
+        """
+        parts = self._summands(history, NOTHING_SAID, None)
+        state = self._state(parts)
+        recent = history[-len(history) + parts.first :] if len(history) else history
+
+        def nearness(rows: IntArray) -> float:
+            mean = self.model.content_rows(rows).mean(axis=0)
+            lengths = float(np.linalg.norm(mean) * np.linalg.norm(state))
+            return float(mean @ state) / lengths if lengths else 0.0
+
+        return self._words.keywords(recent, n, nearness)
+
+    def search(self, text: str, n: int = 10) -> list[int]:
+        """Catalogue positions of the items whose texts hold most of the words of `text`, best first."""
+        return self._words.search(text, n, self.model.index.b)
 
     def wish_like(self, item: int, weight: float = 0.5) -> Wish:
         """A wish for more like one item."""
         self._check([item])
-        return Wish(self.bundle.model.vectors[item], weight)
+        return Wish(self.model.content_rows(np.array([item]))[0], weight)
 
     def encode_wish(self, text: str) -> FloatArray:
         """The place of a wish in the item space, shape [d].
 
-        Raises:
-            EncoderError: no encoder is installed: `search` serves.
-        """
-        raise EncoderError("no encoder for wishes is installed: pip install 'sottovoce[wishes]'")
+        The encoder runs in a process of its own, which starts with the first wish.
 
-    def search(self, text: str, n: int = 10) -> list[int]:
-        """Catalogue positions of the items whose texts hold most of the words of `text`, best first."""
-        return []
+        Raises:
+            EncoderError: no encoder that this model has a map for is installed, or it failed: `search` serves.
+        """
+        if self._wish_reader is None:
+            raise EncoderError("this model reads no wishes in words: search by keywords instead")
+        return self._wish_reader.place(text)
+
+    @property
+    def reads_wishes(self) -> bool:
+        """Whether an encoder for wishes is installed; starts none."""
+        return self._wish_reader is not None and self._wish_reader.installed
 
     @cached_property
-    def _popular_first(self) -> IntArray:
-        """Breaks ties: the more popular item first, then the earlier one."""
-        return np.argsort(-self.bundle.model.head.b, kind="stable")
+    def _wish_reader(self) -> WishReader | None:
+        readers = self.bundle.readers if isinstance(self.bundle, Published) else ()
+        return WishReader(readers) if readers else None
 
-    def _scores(self, parts: Summands) -> FloatArray:
-        model = self.bundle.model
-        state = parts.weights @ model.history_vectors[parts.items]
-        return model.scores(state if parts.wish is None else state + parts.wish)
+    @cached_property
+    def _words(self) -> WordIndex:
+        return WordIndex.of(self.model.table)
 
-    def _allowed_scores(
-        self,
-        history: IntArray,
-        exclude: Collection[int],
-        filters: Filters | None,
-        feedback: Feedback,
-        wish: Wish | None,
-    ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        scores = self._scores(summands(history, feedback, wish)).astype(np.float64)
-        for hidden in (history, list(exclude), list(feedback.disliked), list(feedback.not_now)):
-            scores[np.asarray(hidden, dtype=np.int64)] = -np.inf
-        columns = self.bundle.catalogue.attributes
-        for name, wanted in (filters or {}).items():
-            if name not in columns:
-                raise ConfigError("filter", name, f"one of {', '.join(columns) or 'no attribute at all'}")
-            scores[[not set(text.split(SEPARATOR)) & set(wanted) for text in columns[name]]] = -np.inf
-        if feedback.hidden and CATEGORIES in columns:
-            scores[[bool(set(text.split(SEPARATOR)) & feedback.hidden) for text in columns[CATEGORIES]]] = -np.inf
-        return scores
+    @cached_property
+    def _long_tail(self) -> BoolArray:
+        return long_tail(self.model.index.b)
+
+    def _summands(self, history: IntArray, feedback: Feedback, wish: Wish | None) -> Summands:
+        self._check(history, feedback.liked, feedback.disliked)
+        if wish is not None and len(wish.vector) != self.model.dimension:
+            raise ConfigError("wish", len(wish.vector), f"a vector of length {self.model.dimension}")
+        return summands(history, feedback, wish)
+
+    def _state(self, parts: Summands) -> FloatArray:
+        items, weights = parts.items[parts.first :], parts.weights[parts.first :]
+        state = weights @ self.model.history_rows(items)
+        return np.asarray(state if parts.wish is None else state + parts.wish, dtype=np.float32)
+
+    def _shown(self, history: IntArray, exclude: Collection[int], filters: Filters | None, feedback: Feedback) -> Shown:
+        groups = (history, tuple(exclude), feedback.disliked, feedback.not_now)
+        hidden = np.concatenate([np.asarray(group, dtype=np.int64) for group in groups])
+        self._check(hidden)
+        masks = [self._column(name).where(_has_any(frozenset(values))) for name, values in (filters or {}).items()]
+        if feedback.hidden and CATEGORIES in self.model.table.attributes:
+            masks.append(~self._column(CATEGORIES).where(_has_any(feedback.hidden)))
+        return Shown(hidden, np.logical_and.reduce(masks) if masks else None)
+
+    def _with_long_tail(
+        self, items: IntArray, scores: DoubleArray, state: FloatArray, parts: Summands, shown: Shown, places: int
+    ) -> tuple[IntArray, DoubleArray]:
+        """The pool, with enough of the long tail in it to fill its places."""
+        if int(self._long_tail[items].sum()) >= places:
+            return items, scores
+        rare = self._long_tail if shown.mask is None else self._long_tail & shown.mask
+        more = self.model.index.best(state, parts.popularity, places, Shown(shown.hidden, rare))
+        new = ~np.isin(more.items, items)
+        items, scores = np.append(items, more.items[new]), np.append(scores, more.scores[new])
+        order = np.argsort(-scores, kind="stable")
+        return items[order], scores[order]
+
+    def _rank(self, item: int, parts: Summands, shown: Shown) -> int:
+        scores = self.model.index.scores(self._state(parts), parts.popularity)
+        own = scores[item]
+        shown.strike(scores)
+        return 1 + int((scores > own).sum())
+
+    def _column(self, name: str) -> Column:
+        columns = self.model.table.attributes
+        if name not in columns:
+            raise ConfigError("filter", name, f"one of {', '.join(columns) or 'no attribute at all'}")
+        return columns[name]
 
     def _check(self, *groups: Collection[int] | IntArray) -> None:
-        for item in (item for group in groups for item in group):
-            if not 0 <= item < len(self.bundle.catalogue):
-                raise ConfigError("item", int(item), f"a position from 0 to {len(self.bundle.catalogue) - 1}")
+        for group in groups:
+            items = np.asarray(list(group) if not isinstance(group, np.ndarray) else group)
+            if items.size and not (items.min() >= 0 and items.max() < len(self.model.table)):
+                wrong = items[(items < 0) | (items >= len(self.model.table))][0]
+                raise ConfigError("item", int(wrong), f"a position from 0 to {len(self.model.table) - 1}")
+
+
+def _has_any(wanted: frozenset[str]) -> Callable[[tuple[str, ...]], bool]:
+    return lambda parts: not wanted.isdisjoint(parts)

@@ -8,7 +8,7 @@ norm and λ its share. A state is a plain sum, so that each score falls apart in
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,6 +19,12 @@ FEEDBACK = 0.6
 
 WISH = 2.0
 """ω: how long a state is that is made of a wish alone."""
+
+UNKNOWN = 0.5
+"""How much of popularity a wish alone takes away."""
+
+REMEMBERED = 2000
+"""Interactions that a state can tell from nothing: the weight of one that lies further back is below 1e-17."""
 
 
 @dataclass(frozen=True)
@@ -66,23 +72,34 @@ class Summands:
         weights: One per item.
         lengths: How many of them are history, liked and disliked.
         wish: λ·ω·w, shape [d]; `None` without a wish.
+        popularity: β, what the popularity prior counts: a wish also asks for what few know.
     """
 
     items: IntArray
     weights: FloatArray
     lengths: tuple[int, int, int]
-    wish: FloatArray | None = field(default=None)
+    wish: FloatArray | None = None
+    popularity: float = 1.0
+
+    @property
+    def first(self) -> int:
+        """Where in `items` that begins which still counts: what lies thousands of interactions back does not."""
+        return max(0, self.lengths[0] - REMEMBERED)
 
 
 def summands(history: IntArray, feedback: Feedback, wish: Wish | None) -> Summands:
     """Everything that a state is made of."""
     share = 1.0 if wish is None else 1.0 - wish.weight
-    liked, disliked = feedback.liked, feedback.disliked
-    recent = recency_weights(len(history), 1)[0] if len(history) else np.zeros(0, np.float32)
+    recent = recency_weights(min(len(history), REMEMBERED), 1)[0] if len(history) else np.zeros(0)
     said = [
-        np.full(len(items), sign * FEEDBACK / max(len(items), 1) ** 0.5) for sign, items in ((1, liked), (-1, disliked))
+        np.full(len(items), sign * FEEDBACK / max(len(items), 1) ** 0.5)
+        for sign, items in ((1, feedback.liked), (-1, feedback.disliked))
     ]
-    items = np.concatenate([history, liked, disliked]).astype(np.int64)
-    weights = (share * np.concatenate([recent, *said])).astype(np.float32)
-    pushed = None if wish is None else (wish.weight * WISH * wish.vector).astype(np.float32)
-    return Summands(items, weights, (len(history), len(liked), len(disliked)), pushed)
+    forgotten = np.zeros(max(0, len(history) - REMEMBERED))
+    items = np.concatenate([history, feedback.liked, feedback.disliked]).astype(np.int64)
+    weights = (share * np.concatenate([forgotten, recent, *said])).astype(np.float32)
+    lengths = len(history), len(feedback.liked), len(feedback.disliked)
+    if wish is None:
+        return Summands(items, weights, lengths)
+    pushed = (wish.weight * WISH * wish.vector).astype(np.float32)
+    return Summands(items, weights, lengths, pushed, 1.0 - UNKNOWN * wish.weight)

@@ -10,6 +10,7 @@ from sottovoce.common.catalogue import Catalogue
 from sottovoce.common.config import Config
 from sottovoce.common.privacy.ledger import Ledger
 from sottovoce.common.privacy.plan import PrivacyPlan, Trust
+from sottovoce.common.readers import load_readers
 from sottovoce.common.runfolder import RunFolder
 from sottovoce.server.checkpoint import Checkpoint
 
@@ -41,7 +42,8 @@ def publish(folder: RunFolder, plan: PrivacyPlan, ledger: Ledger, state: Checkpo
     }
     catalogue = Catalogue.load(folder.data / "catalogue.json")
     card = model_card(folder.config, plan, facts, len(catalogue))
-    write_bundle(folder.bundle, catalogue, folder.data / "items.safetensors", state.published, card, facts)
+    readers = load_readers(folder.data / "readers.safetensors")
+    write_bundle(folder.bundle, catalogue, folder.data / "items.safetensors", state.published, card, facts, readers)
 
 
 def model_card(config: Config, plan: PrivacyPlan, facts: dict[str, Any], items: int) -> str:

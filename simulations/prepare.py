@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
 
+from sottovoce.common import multilingual
 from sottovoce.common.cache import cache_folder
 from sottovoce.common.catalogue import Catalogue
 from sottovoce.common.config import Config
@@ -21,12 +22,14 @@ from sottovoce.common.encoder import Encoder, find_encoder
 from sottovoce.common.errors import DataError
 from sottovoce.common.evaluation import HeldOut, hold_out
 from sottovoce.common.history import Histories
+from sottovoce.common.readers import Reader, fit_reader, save_readers
+from sottovoce.common.scoring import FloatArray
 from sottovoce.common.vectors import ItemSpace, fit_item_space
 from sottovoce.simulations.datasets import Dataset, ReadOptions, load_dataset
 
 Say = Callable[[str], None]
 
-VERSION = 1
+VERSION = 2
 """Raised when what is prepared changes its form or meaning."""
 
 
@@ -122,6 +125,7 @@ def _write(folder: Path, dataset: Dataset, config: Config, encoder: Encoder, say
         config.encoder.word_dimensions,
     )
     space.save(folder / "items.safetensors")
+    save_readers(folder / "readers.safetensors", _readers(space, encoded, dataset.catalogue.texts))
     facts = {
         "name": dataset.name,
         "users": len(dataset.histories),
@@ -132,6 +136,16 @@ def _write(folder: Path, dataset: Dataset, config: Config, encoder: Encoder, say
     }
     # Last, since its presence says that all the rest is there.
     (folder / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+
+
+def _readers(space: ItemSpace, encoded: FloatArray, texts: Sequence[str]) -> list[Reader]:
+    """What brings wishes in words into the item space: by the multilingual encoder, if it is there, and by our own."""
+    own = {"encoder": space.encoder, "revision": space.revision or "", "fingerprint": space.facts["encoder_sha256"]}
+    readers = [fit_reader(encoded, space.vectors, own)]
+    if multilingual.installed():
+        facts = {"encoder": multilingual.NAME, "revision": "", "fingerprint": multilingual.fingerprint()}
+        readers.insert(0, fit_reader(multilingual.encode_apart(texts), space.vectors, facts))
+    return readers
 
 
 def _key(dataset: Dataset, config: Config, encoder: Encoder) -> str:
