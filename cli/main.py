@@ -11,6 +11,7 @@ import typer
 
 from sottovoce.cli.audit import audit
 from sottovoce.cli.budget import budget
+from sottovoce.cli.client import client
 from sottovoce.cli.data import data
 from sottovoce.cli.doctor import doctor
 from sottovoce.cli.evaluate import evaluate
@@ -18,6 +19,7 @@ from sottovoce.cli.export import export
 from sottovoce.cli.prepare import prepare
 from sottovoce.cli.report import report
 from sottovoce.cli.serve import serve
+from sottovoce.cli.server import server
 from sottovoce.cli.simulate import simulate
 from sottovoce.cli.sweep import sweep
 from sottovoce.common.errors import SottovoceError
@@ -36,10 +38,10 @@ def main(debug: Annotated[bool, typer.Option(help="Show the traceback of an erro
     """A federated recommender that learns under user-level differential privacy."""
 
 
-client = typer.Typer(help="This device: its page.", no_args_is_help=True)
 client.command()(serve)
 
 app.add_typer(data, name="data")
+app.add_typer(server, name="server")
 app.add_typer(client, name="client")
 app.command()(simulate)
 app.command()(prepare)

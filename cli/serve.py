@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Annotated
@@ -18,12 +19,15 @@ def serve(
         Path | None,
         typer.Option(help="Look at this model instead of a federation's; with a home of its own beside it."),
     ] = None,
-    user: Annotated[str, typer.Option(help="Who you are, among the users of this device.")] = "owner",
+    user: Annotated[
+        str | None, typer.Option(help="Who you are, where this device has several users.", show_default="its only user")
+    ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0 takes any free one.")] = PORT,
     grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="Of gRPC; 0 takes any free one.")] = GRPC_PORT,
 ) -> int:
     """Serve the page of this device, on this machine alone, until Ctrl-C."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: many small answers at once, not one large one
+    from sottovoce.client.histories import OWNER
     from sottovoce.client.home import Home, find_home
     from sottovoce.client.service.serve import Addresses, serve
 
@@ -38,5 +42,7 @@ def serve(
         console.print(f"  {addresses.page}\n", style="bold", markup=False)
         console.print(f"gRPC: {addresses.grpc}. Home: {found.folder}. End with Ctrl-C.", style="dim", markup=False)
 
-    serve(found, user, tried, port, grpc_port, ready)
+    users = found.histories.users()
+    with contextlib.suppress(KeyboardInterrupt):
+        serve(found, user or (users[0] if len(users) == 1 else OWNER), tried, port, grpc_port, ready)
     return 0

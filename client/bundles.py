@@ -80,16 +80,25 @@ class BundleStore:
         newest = max(installed, default=0)
         if signed.version < newest:
             raise DataError("bundle", f"version {signed.version} is older than {newest}: a device never goes back")
-        if signed.version in installed:
-            if (installed[signed.version] / "manifest.json").read_bytes() != files["manifest.json"]:
+        place = self.folder / f"{signed.version:08d}"
+        if signed.version in installed and self._intact(place):
+            if (place / "manifest.json").read_bytes() != files["manifest.json"]:
                 raise DataError("bundle", f"another content under version {newest}, which is installed")
             return signed
         load_bundle(unfinished)
+        shutil.rmtree(place, ignore_errors=True)
         with contextlib.suppress(OSError):  # another process was faster: what it installed bears the same signature
-            unfinished.rename(self.folder / f"{signed.version:08d}")
+            unfinished.rename(place)
         for version in sorted(self._installed())[:-KEPT]:
             shutil.rmtree(self.folder / f"{version:08d}", ignore_errors=True)
         return signed
+
+    def _intact(self, bundle: Path) -> bool:
+        try:
+            verify_bundle(bundle, self.public_key)
+        except DataError:
+            return False
+        return True
 
     def _installed(self) -> dict[int, Path]:
         if not self.folder.is_dir():

@@ -11,12 +11,13 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from sottovoce.client.database import Database
 from sottovoce.common.catalogue import Catalogue
@@ -33,7 +34,7 @@ CREATE TABLE event (
     words TEXT NOT NULL, undoes INTEGER
 ) STRICT;
 CREATE INDEX event_user ON event (user, at);
-CREATE UNIQUE INDEX event_once ON event (user, item, at) WHERE kind = 'interaction'
+CREATE UNIQUE INDEX event_once ON event (user, item, at, kind) WHERE kind <> 'undo'
 """,
 )
 
@@ -58,13 +59,21 @@ class Kind(StrEnum):
 Name = Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"^[^\x00]*$")]
 
 
+def _seconds(value: object) -> object:
+    """Seconds since 1970 of a date in ISO 8601, taken as UTC where it names no zone; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    moment = datetime.fromisoformat(value)
+    return moment.timestamp() if moment.tzinfo else moment.replace(tzinfo=UTC).timestamp()
+
+
 class Event(BaseModel):
     """One line of the log.
 
     Attributes:
         user: Whose.
         item: The item's id; a category for `hide_category`; empty for `undo`.
-        at: Seconds since 1970.
+        at: Seconds since 1970; a date in ISO 8601 is read too.
         kind: What it says.
         rating: What the person gave, where they gave one.
         words: What the person wrote, where they wrote something.
@@ -74,7 +83,7 @@ class Event(BaseModel):
 
     user: Name = OWNER
     item: Annotated[str, StringConstraints(max_length=1000, pattern=r"^[^\x00]*$")] = ""
-    at: Annotated[float, Field(ge=-1e11, le=1e11, allow_inf_nan=False)]
+    at: Annotated[float, Field(ge=-1e11, le=1e11, allow_inf_nan=False), BeforeValidator(_seconds)]
     kind: Kind = Kind.INTERACTION
     rating: Annotated[float, Field(allow_inf_nan=False)] | None = None
     words: Annotated[str, StringConstraints(max_length=10_000)] = ""
@@ -143,7 +152,7 @@ class HistoryStore:
         self.add([event])
 
     def add(self, events: Iterable[Event]) -> int:
-        """Append many events, all or none; how many are new: the same interaction counts once.
+        """Append many events, all or none; how many are new: what is there already counts once.
 
         Raises:
             ConfigError: there would be more users than the device may hold.
@@ -152,7 +161,9 @@ class HistoryStore:
             before = connection.total_changes
             for event in events:
                 if event.kind is Kind.UNDO:
-                    _undo(connection, event)
+                    known = "SELECT 1 FROM event WHERE user = ? AND at = ? AND kind = 'undo'"
+                    if connection.execute(known, (event.user, event.at)).fetchone() is None:
+                        _undo(connection, event)
                 else:
                     connection.execute(
                         "INSERT OR IGNORE INTO event (user, kind, item, at, rating, words) VALUES (?, ?, ?, ?, ?, ?)",
@@ -215,15 +226,19 @@ class HistoryStore:
 
     def histories(self, catalogue: Catalogue) -> Histories:
         """What training sees: everybody's history as positions in a catalogue, items that it lacks left out."""
-        by_user: dict[str, list[tuple[str, str, str, float, str]]] = {}
+        by_user: dict[str, list[_Row]] = {}
         with self._database.transaction(write=False) as connection:
-            for user, *rest in _events(connection, None):
-                by_user.setdefault(user, []).append((user, *rest))
+            for row in _events(connection, None):
+                by_user.setdefault(row[0], []).append(row)
         users = sorted(by_user)
         tastes = [_taste(by_user[user]) for user in users]
         position = catalogue.position
         kept = [
-            [(position[item], words) for item, words in zip(taste.history, taste.words, strict=True) if item in position]
+            [
+                (position[item], words)
+                for item, words in zip(taste.history, taste.words, strict=True)
+                if item in position
+            ]
             for taste in tastes
         ]
         histories = Histories.from_lists(users, [[item for item, _ in history] for history in kept])

@@ -126,6 +126,9 @@ class FederationSettings(Settings):
     node_capacity: AtLeastOne | None = None
     """The public bound on the number of users of one node."""
     deadline_s: Positive = 300.0
+    """How long a round waits for answers."""
+    gather_s: Positive = 60.0
+    """How long a round waits until all `nodes` are there, before it goes on with those that are."""
 
 
 class Config(Settings):

@@ -74,6 +74,19 @@ def prepare(dataset: Dataset, config: Config, say: Say = lambda _: None) -> Prep
     return open_prepared(folder)
 
 
+def item_space(catalogue: Catalogue, config: Config, encoder: Encoder) -> ItemSpace:
+    """Encode a catalogue and fit its item space."""
+    return fit_item_space(
+        catalogue.texts,
+        encoder.encode_cached(catalogue.texts),
+        encoder,
+        config.encoder.revision,
+        catalogue.sha256,
+        config.encoder.dimensions,
+        config.encoder.word_dimensions,
+    )
+
+
 def open_prepared(folder: Path) -> Prepared:
     """Open what `prepare` wrote.
 
@@ -114,17 +127,9 @@ def _write(folder: Path, dataset: Dataset, config: Config, encoder: Encoder, say
     dataset.catalogue.save(folder / "catalogue.json")
     np.savez(folder / "held_out.npz", targets=held_out.targets, negatives=held_out.negatives)
     say(f"encoding {len(dataset.catalogue)} items with {encoder.name}")
-    encoded = encoder.encode_cached(dataset.catalogue.texts)
-    space = fit_item_space(
-        dataset.catalogue.texts,
-        encoded,
-        encoder,
-        config.encoder.revision,
-        dataset.catalogue.sha256,
-        config.encoder.dimensions,
-        config.encoder.word_dimensions,
-    )
+    space = item_space(dataset.catalogue, config, encoder)
     space.save(folder / "items.safetensors")
+    encoded = encoder.encode_cached(dataset.catalogue.texts)
     save_readers(folder / "readers.safetensors", _readers(space, encoded, dataset.catalogue.texts))
     facts = {
         "name": dataset.name,

@@ -39,7 +39,7 @@ class Asker:
 
 def listing(recommender: Recommender, asker: Asker, request: Request, n: int) -> list[Recommendation]:
     """The `n` best items that satisfy every constraint; fewer, if fewer do."""
-    refused = np.flatnonzero(~request.allowed(recommender.bundle.catalogue))
+    refused = np.flatnonzero(~request.allowed(recommender.model.table))
     ways = next(
         (each for each in request.constraints if isinstance(each, Surprise)), Surprise(diversity=0, long_tail=0)
     )
@@ -51,8 +51,7 @@ def listing(recommender: Recommender, asker: Asker, request: Request, n: int) ->
 
 def wish_of(recommender: Recommender, request: Request) -> Wish | None:
     """Where in the item space the request's words and items point to; `None` if there are none."""
-    vectors, total = recommender.bundle.model.vectors, np.zeros(recommender.bundle.model.vectors.shape[1])
-    position = recommender.bundle.catalogue.position
+    position, total = recommender.model.table.position, np.zeros(recommender.model.dimension)
     for each in request.constraints:
         match each:
             case Wanted(text=text):
@@ -60,9 +59,9 @@ def wish_of(recommender: Recommender, request: Request) -> Wish | None:
             case Unwanted(text=text):
                 total -= AGAINST * _place(recommender, text)
             case Like(item=item) if item in position:
-                total += vectors[position[item]]
+                total += recommender.wish_like(position[item]).vector
             case Unlike(item=item) if item in position:
-                total -= AGAINST * vectors[position[item]]
+                total -= AGAINST * recommender.wish_like(position[item]).vector
     length = float(np.linalg.norm(total))
     return Wish((total / length).astype(np.float32), LED) if length > 0 else None
 
@@ -73,7 +72,7 @@ def _place(recommender: Recommender, text: str) -> FloatArray:
         return recommender.encode_wish(text)
     except EncoderError:
         found = recommender.search(text, FOUND)
-        middle = recommender.bundle.model.vectors[found].sum(axis=0)
+        middle = recommender.model.content_rows(np.array(found, dtype=np.int64)).sum(axis=0)
         return np.asarray(middle / max(float(np.linalg.norm(middle)), 1e-9), dtype=np.float32)
 
 

@@ -5,11 +5,12 @@ The guarantee: no request is answered from, or changes, anything private unless
 1. it comes from this machine (the service listens on 127.0.0.1) and, where the system tells, from a process of the user
    who started the service;
 2. its Host is one of ours, so that a foreign name that was made to resolve to 127.0.0.1 (DNS rebinding) is refused;
-3. its Origin and Sec-Fetch-Site, where a browser sends them, are ours, so that no other page can read or change anything;
-4. it carries the token (`Authorization: Bearer …`), or a browser's session cookie, and with the cookie every request but
+3. its Origin and Sec-Fetch-Site, where a browser sends them, are ours, so that no other site's page can read or change
+   anything;
+4. it carries the token (`Authorization: Bearer …`), or a browser's session cookie; beside the cookie every request but
    the reading of the page itself also carries the page's own secret (CSRF), which only a page of ours can read.
 
-The token, the cookie and the page's secret are drawn afresh at each start; none of them is logged or stored in a history.
+Token, cookie and secret are drawn afresh at each start; none of them is logged, or stored with a history.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ class Access:
         Args:
             headers: Of the request, names in lower case.
             cookies: Of the request.
-            reads_page: Whether the page itself (or its styles, scripts, pictures) is read: a browser sends no header of ours then.
+            reads_page: Whether the page or a file of it is read: a browser sends no header of ours then.
         """
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self.admits(token):

@@ -17,7 +17,7 @@ import numpy as np
 from sottovoce.client.histories import Event, Kind
 from sottovoce.client.home import Home
 from sottovoce.client.masking import mask_personal
-from sottovoce.client.recommender import CATEGORIES, SEPARATOR, Recommender
+from sottovoce.client.recommender import CATEGORIES, Explanation, Recommender
 from sottovoce.client.service.impressions import Impressions
 from sottovoce.client.service.models import Loaded, Models, NoModelError
 from sottovoce.client.service.people import People, Person, person_of
@@ -36,7 +36,7 @@ from sottovoce.client.service.views import (
     Why,
     Without,
 )
-from sottovoce.client.taste import Wish
+from sottovoce.client.taste import Wish, summands
 from sottovoce.common.errors import ConfigError, EncoderError, InputError, SottovoceError
 from sottovoce.common.scoring import FloatArray
 
@@ -44,8 +44,8 @@ MOST_CARDS = 100
 MOST_WORDS_BYTES = 4_000
 REASONS, WITHOUT, KEYWORDS, FOUND = 3, 2, 12, 8
 WISHES_KEPT = 32
-EVERYTHING = 200
-"""How deep a search goes, of which what is hidden is then left out."""
+SEARCHED = 500
+"""How deep a search goes, of which what is not wanted is then left out."""
 
 GIVEN = (Kind.LIKE, Kind.DISLIKE, Kind.NOT_NOW, Kind.HIDE_CATEGORY, Kind.INTERACTION)
 
@@ -106,6 +106,11 @@ class Device:
         self._wishes: OrderedDict[tuple[str, str], FloatArray] = OrderedDict()
         self._lock = threading.Lock()
 
+    def close(self) -> None:
+        """Write what waits, and let go of the home."""
+        self.impressions.close()
+        self._people.close()
+
     def recommend(self, wanted: Wanted, like: str = "") -> Listing:
         """The best items for the person; or such as are like one item.
 
@@ -137,7 +142,7 @@ class Device:
         if not 0 <= weight <= 1:
             raise ConfigError("weight", weight, "from 0 to 1")
         loaded, person = self._now()
-        words = mask_personal(text.encode(errors="replace").decode())
+        words = _masked(text)
         try:
             wish = Wish(self._understood(loaded, words), weight)
             listing = self._listing(loaded, person, wanted, Basis.WISH, wish)
@@ -148,29 +153,32 @@ class Device:
     def understands(self) -> bool:
         """Whether wishes are read by an encoder; where not, they are searched for."""
         try:
-            self._understood(self.models.current(), "a")
-        except (EncoderError, NoModelError):
+            return self.models.current().recommender.reads_wishes
+        except NoModelError:
             return False
-        return True
 
-    def explain(self, item_id: str) -> Why:
+    def explain(self, item_id: str, text: str = "", weight: float = 0.0, like: str = "") -> Why:
         """One score, taken apart, and what became of it without its strongest terms.
+
+        Args:
+            item_id: Of which item.
+            text: The words that the list was asked for with, if any.
+            weight: How much they count.
+            like: The item that the list is like, if any.
 
         Raises:
             NoModelError, NotFoundError
         """
         loaded, person = self._now()
         recommender, item = loaded.recommender, self._position(loaded, item_id)
-        told = recommender.explain(person.history, item, feedback=person.feedback)
-        average = _average(recommender)
-        effects: dict[int, float] = {}
-        for place, effect in zip(told.items.tolist(), told.effects.tolist(), strict=True):
-            effects[place] = effects.get(place, 0.0) + effect
+        wish = self._wish(loaded, text, weight, like)
+        told = recommender.explain(person.history, item, feedback=person.feedback, wish=wish)
+        average = summands(person.history, person.feedback, wish).popularity * _average(recommender)
+        effects, met = _by_item(told), set(person.history.tolist())
         strongest = [each for each in sorted(effects, key=lambda each: -effects[each]) if effects[each] > 0]
-        met = set(person.history.tolist())
         without, rank = [], 0
         for place in [each for each in strongest if each in met][:WITHOUT]:
-            found = recommender.counterfactual(person.history, item, place, feedback=person.feedback)
+            found = recommender.counterfactual(person.history, item, place, feedback=person.feedback, wish=wish)
             rank = found.rank
             without.append(Without(*self._named(loaded, place), found.rank_without))
         excluded = {*met, *person.feedback.disliked, *person.feedback.not_now} - {item}
@@ -178,11 +186,12 @@ class Device:
             item_id=item_id,
             score=told.score - average,
             popularity=told.popularity - average,
+            wish=told.wish,
             content=float(told.content.sum()),
             correction=float(told.correction.sum()),
             history=tuple(Term(*self._named(loaded, place), effect) for place, effect in effects.items()),
-            rank=rank or self._rank(loaded, person, item),
-            items=len(recommender.bundle.catalogue) - len(excluded),
+            rank=rank or self._rank(loaded, person, item, wish),
+            items=len(recommender.model.table) - len(excluded),
             without=tuple(without),
         )
 
@@ -202,7 +211,6 @@ class Device:
         else:
             self._position(loaded, subject)
         self.home.histories.record(self.user, subject, kind=kind)
-        self._people.changed()
 
     def undo(self) -> Entry:
         """Take back the last thing that the person said and that stands.
@@ -212,7 +220,6 @@ class Device:
             DataError: it could not be taken back.
         """
         event = self.home.histories.undo(self.user)
-        self._people.changed()
         if event is None:
             raise NotFoundError("there is nothing to undo")
         return self._entry(event)
@@ -224,7 +231,6 @@ class Device:
             DataError: it could not be deleted.
         """
         gone = self.home.histories.forget(self.user, subject)
-        self._people.changed()
         self.impressions.forget(self.user, subject)
         return gone
 
@@ -238,7 +244,7 @@ class Device:
         return list(self.home.histories.export(self.user))
 
     def search(self, text: str) -> tuple[Item, ...]:
-        """Items whose titles hold `text`, or whose texts hold most of its words.
+        """Items whose titles hold `text`; where none does, whose texts hold most of its words.
 
         Raises:
             NoModelError, TooLongError
@@ -248,11 +254,11 @@ class Device:
         loaded, sought = self.models.current(), text.strip().casefold()
         if not sought:
             return ()
-        titles = loaded.recommender.bundle.catalogue.titles
+        titles = loaded.recommender.model.table.titles
         named = [place for place, title in enumerate(titles) if sought in title.casefold()]
-        named.sort(key=lambda place: -float(loaded.recommender.bundle.model.head.b[place]))
-        alike = loaded.recommender.search(text, FOUND)
-        return tuple(self._item(loaded, place) for place in list(dict.fromkeys([*named, *alike]))[:FOUND])
+        named.sort(key=lambda place: -float(loaded.recommender.model.index.b[place]))
+        found = named[:FOUND] or loaded.recommender.search(text, FOUND)
+        return tuple(self._item(loaded, place) for place in found)
 
     def profile(self) -> Profile:
         """The person's taste, as the model sees it.
@@ -291,8 +297,8 @@ class Device:
 
     def categories(self, loaded: Loaded) -> tuple[str, ...]:
         """The categories of the catalogue, sorted."""
-        column = loaded.recommender.bundle.catalogue.attributes.get(CATEGORIES, ())
-        return tuple(sorted({name for text in set(column) for name in text.split(SEPARATOR) if name}))
+        column = loaded.recommender.model.table.attributes.get(CATEGORIES)
+        return () if column is None else tuple(sorted({name for parts in column.parts for name in parts}))
 
     def history_length(self) -> int:
         """Items that the person met or liked."""
@@ -328,45 +334,62 @@ class Device:
         listed = loaded.recommender.recommend(
             person.history, wanted.n, exclude, feedback=person.feedback, wish=wish, **wanted.settings()
         )
-        scored = [(each.item, each.probability) for each in listed]
+        scored: list[tuple[int, float | None]] = [(each.item, each.probability) for each in listed]
         return self._shown(loaded, person, scored, basis, wish)
 
     def _found(self, loaded: Loaded, person: Person, wanted: Wanted, words: str) -> Listing:
         """What holds the words, in the order of the search; what the person does not want to see is left out."""
-        allowed = loaded.recommender.recommend(
-            person.history, len(loaded.recommender.bundle.catalogue), feedback=person.feedback,
-            filters=wanted.settings()["filters"],
-        )  # fmt: skip
-        probability = {each.item: each.probability for each in allowed}
-        found = [place for place in loaded.recommender.search(words, EVERYTHING) if place in probability]
-        return self._shown(loaded, person, [(place, probability[place]) for place in found[: wanted.n]], Basis.KEYWORDS)
+        said = person.feedback
+        unwanted = {*person.history.tolist(), *said.disliked, *said.not_now}
+
+        def fits(place: int) -> bool:
+            names = set(self._item(loaded, place).categories)
+            chosen = not wanted.categories or bool(names & set(wanted.categories))
+            return chosen and place not in unwanted and not names & said.hidden
+
+        found = [(place, None) for place in loaded.recommender.search(words, SEARCHED) if fits(place)]
+        return self._shown(loaded, person, found[: wanted.n], Basis.KEYWORDS)
 
     def _shown(
-        self, loaded: Loaded, person: Person, scored: list[tuple[int, float]], basis: Basis, wish: Wish | None = None
+        self,
+        loaded: Loaded,
+        person: Person,
+        scored: list[tuple[int, float | None]],
+        basis: Basis,
+        wish: Wish | None = None,
     ) -> Listing:
-        cards = tuple(self._card(loaded, person, item, probability, wish) for item, probability in scored)
+        counted = summands(person.history, person.feedback, wish).popularity
+        average = counted * _average(loaded.recommender)
+        cards = tuple(self._card(loaded, person, item, share, wish, average) for item, share in scored)
         self.impressions.shown(self.user, [card.item_id for card in cards], basis.value)
         return Listing(cards, basis, self.history_length(), False, loaded.model)
 
-    def _card(self, loaded: Loaded, person: Person, item: int, probability: float, wish: Wish | None) -> Card:
-        recommender = loaded.recommender
-        told = recommender.explain(person.history, item, feedback=person.feedback, wish=wish)
-        reasons = recommender.reasons(person.history, item, 2 * REASONS, feedback=person.feedback, wish=wish)
-        effects: dict[int, float] = {}
-        for reason in reasons:
-            effects[reason.item] = effects.get(reason.item, 0.0) + reason.effect
+    def _card(
+        self, loaded: Loaded, person: Person, item: int, share: float | None, wish: Wish | None, average: float
+    ) -> Card:
+        told = loaded.recommender.explain(person.history, item, feedback=person.feedback, wish=wish)
+        effects = _by_item(told)
         strongest = sorted(effects, key=lambda place: -effects[place])[:REASONS]
-        average, public = _average(recommender), self._item(loaded, item)
+        public = self._item(loaded, item)
         return Card(
-            public.item_id, public.title, public.year, public.categories, told.score - average, probability,
+            public.item_id, public.title, public.year, public.categories, told.score - average, share,
             told.popularity - average, told.wish,
-            tuple(Term(*self._named(loaded, place), effects[place]) for place in strongest),
+            tuple(Term(*self._named(loaded, place), effects[place]) for place in strongest if effects[place] > 0),
         )  # fmt: skip
 
-    def _rank(self, loaded: Loaded, person: Person, item: int) -> int:
+    def _wish(self, loaded: Loaded, text: str, weight: float, like: str) -> Wish | None:
+        """What a list was asked for with; nothing where the words were only searched for."""
+        if like:
+            return loaded.recommender.wish_like(self._position(loaded, like))
+        try:
+            return Wish(self._understood(loaded, _masked(text)), weight) if text.strip() else None
+        except EncoderError:
+            return None
+
+    def _rank(self, loaded: Loaded, person: Person, item: int, wish: Wish | None) -> int:
         """Place of an item in the whole list, from 1; zero if it is not in it."""
         whole = loaded.recommender.recommend(
-            person.history, len(loaded.recommender.bundle.catalogue), feedback=person.feedback
+            person.history, len(loaded.recommender.model.table), feedback=person.feedback, wish=wish
         )
         return next((rank for rank, each in enumerate(whole, start=1) if each.item == item), 0)
 
@@ -385,34 +408,47 @@ class Device:
         return vector
 
     def _position(self, loaded: Loaded, item_id: str) -> int:
-        position = loaded.recommender.bundle.catalogue.position.get(item_id)
+        position = loaded.recommender.model.table.position.get(item_id)
         if position is None:
             raise NotFoundError("no such item in this model's catalogue")
         return position
 
     def _named(self, loaded: Loaded, place: int) -> tuple[str, str]:
-        catalogue = loaded.recommender.bundle.catalogue
-        return catalogue.ids[place], catalogue.titles[place]
+        table = loaded.recommender.model.table
+        return table.ids[place], table.titles[place]
 
     def _item(self, loaded: Loaded, place: int) -> Item:
-        attributes = loaded.recommender.bundle.catalogue.attributes
-        categories = attributes[CATEGORIES][place] if CATEGORIES in attributes else ""
+        attributes = loaded.recommender.model.table.attributes
+        column = attributes.get(CATEGORIES)
+        categories = () if column is None else column.parts[int(column.codes[place])]
         year = attributes["year"][place] if "year" in attributes else ""
-        return Item(*self._named(loaded, place), year, tuple(filter(None, categories.split(SEPARATOR))))
+        return Item(*self._named(loaded, place), year, categories)
 
     def _entry(self, event: Event) -> Entry:
         title = None
         try:
-            catalogue = self.models.current().recommender.bundle.catalogue
-            title = catalogue.titles[catalogue.position[event.item]]
+            table = self.models.current().recommender.model.table
+            title = table.titles[table.position[event.item]]
         except (SottovoceError, KeyError):
             title = event.item if event.kind is Kind.HIDE_CATEGORY else None
         return Entry(event.item, title, event.kind.value, _utc(event.at))
 
 
+def _masked(text: str) -> str:
+    return mask_personal(text.encode(errors="replace").decode())
+
+
+def _by_item(told: Explanation) -> dict[int, float]:
+    """What each item adds; one that is also liked adds twice, and is told once."""
+    effects: dict[int, float] = {}
+    for place, effect in zip(told.items.tolist(), told.effects.tolist(), strict=True):
+        effects[place] = effects.get(place, 0.0) + effect
+    return effects
+
+
 def _average(recommender: Recommender) -> float:
     """The score of an average item without a history: scores are told above it."""
-    return float(recommender.bundle.model.head.b.mean(dtype=np.float64))
+    return float(recommender.model.index.b.mean(dtype=np.float64))
 
 
 def _kind_of(release: str) -> str:

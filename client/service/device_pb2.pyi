@@ -145,7 +145,7 @@ class Recommendation(_message.Message):
     score: _builtins.float
     """Above that of an average item for somebody unknown."""
     probability: _builtins.float
-    """Its share of the softmax over all items that may be recommended."""
+    """Its share of the softmax over all items that may be recommended; 0 for what was searched for."""
     @_builtins.property
     def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property

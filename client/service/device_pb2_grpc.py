@@ -82,7 +82,7 @@ class DeviceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Explain(self, request, context):
-        """One item's score, taken apart into terms that sum to it, and what the list would be without each of them.
+        """One item's score in the list of Recommend, taken apart into terms that sum to it, and its place without the strongest.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

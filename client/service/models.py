@@ -89,7 +89,7 @@ class Models:
         recommender = Recommender.load(folder)
         digest = hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
         version = int(folder.name) if self._bundle is None else 0
-        model = Model(True, digest, version, len(recommender.bundle.catalogue))
+        model = Model(True, digest, version, len(recommender.model.table))
         return Loaded(recommender, folder, model, signed=self._bundle is None)
 
 

@@ -19,9 +19,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
 
 from sottovoce.client.service.access import Access
-from sottovoce.client.service.device import MOST_CARDS, Device, NotFoundError, TooLongError, Wanted
+from sottovoce.client.service.device import MOST_CARDS, MOST_WORDS_BYTES, Device, NotFoundError, TooLongError, Wanted
 from sottovoce.client.service.guard import Guard
 from sottovoce.client.service.models import NoModelError
 from sottovoce.common.errors import InputError, SottovoceError
@@ -45,6 +46,15 @@ class Asked(_Body):
     n: Count = 12
     mode: Mode = "for_you"
     categories: tuple[str, ...] = ()
+
+
+class ToExplain(_Body):
+    """An item of a list, and what the list was asked for with."""
+
+    item: str
+    text: Annotated[str, Field(max_length=MOST_WORDS_BYTES)] = ""
+    weight: Annotated[float, Field(ge=0, le=1)] = 0.0
+    like: str = ""
 
 
 class Said(_Body):
@@ -71,6 +81,7 @@ def make_page(device: Device, access: Access) -> Guard:
     app.add_exception_handler(Exception, _defect)
     app.add_exception_handler(SottovoceError, _failed)
     app.add_exception_handler(RequestValidationError, _failed)
+    app.add_exception_handler(HTTPException, _refused)
     return Guard(app, access)
 
 
@@ -89,9 +100,9 @@ def _lists(app: FastAPI, device: Device) -> None:
         wanted = Wanted(asked.n, asked.categories, **MODES[asked.mode])
         return _told(device.ask(asked.text, asked.weight, wanted))
 
-    @app.get("/api/explain")
-    def explain(item: str) -> Response:
-        return _told(device.explain(item))
+    @app.post("/api/explain")
+    def explain(what: ToExplain) -> Response:
+        return _told(device.explain(what.item, what.text, what.weight, what.like))
 
     @app.get("/api/search")
     def search(text: str) -> Response:
@@ -206,6 +217,11 @@ def _failed(_: Request, error: Exception) -> Response:
         if fits(error):
             return _failure(status, code, str(error))
     return _failure(500, "failed", str(error))
+
+
+def _refused(_: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    return _failure(422 if status == 400 else status, "not_found" if status == 404 else "invalid", "no such request")
 
 
 def _defect(_: Request, error: Exception) -> Response:

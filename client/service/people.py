@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -45,36 +45,45 @@ def person_of(taste: Taste, recommender: Recommender) -> Person:
 
 
 class People:
-    """Keeps the last reading of one user's log for as long as nobody writes it."""
+    """Keeps the last reading of one user's log for as long as nobody writes it.
+
+    SQLite tells an open connection whether any other one has written since (`PRAGMA data_version`).
+    """
 
     def __init__(self, histories: HistoryStore, user: str) -> None:
         self._histories = histories
         self._user = user
         self._lock = threading.Lock()
+        self._watch: tuple[int, sqlite3.Connection] | None = None
         self._read: tuple[object, Taste] | None = None
 
     def taste(self) -> Taste:
-        """Where the person stands now."""
+        """Where the person stands now.
+
+        Raises:
+            DataError: the log cannot be read.
+        """
         with self._lock:
-            stamp = _stamp(self._histories.path)  # before reading: what is written meanwhile is read next time
-            if self._read is None or self._read[0] != stamp:
-                taste = self._histories.taste(self._user)
-                self._read = (stamp, taste)
+            version = self._version()  # before reading: what is written meanwhile is read next time
+            if version is None or self._read is None or self._read[0] != version:
+                self._read = (version, self._histories.taste(self._user))
             return self._read[1]
 
-    def changed(self) -> None:
-        """Read anew next time, whatever the file's stamp says."""
-        with self._lock:
-            self._read = None
-
-
-def _stamp(path: Path) -> object:
-    """Changes with every write: SQLite in WAL mode writes either the file or its log."""
-    stamps = []
-    for each in (path, path.with_name(path.name + "-wal")):
+    def _version(self) -> object:
+        """Changes with every write; `None` where nothing can be told."""
         try:
-            status = each.stat()
-            stamps.append((status.st_ino, status.st_mtime_ns, status.st_size))
-        except FileNotFoundError:
-            stamps.append((0, 0, 0))
-    return tuple(stamps)
+            file = self._histories.path.stat().st_ino
+            if self._watch is None or self._watch[0] != file:
+                self.close()
+                watch = sqlite3.connect(self._histories.path, timeout=5, isolation_level=None, check_same_thread=False)
+                self._watch = (file, watch)
+            return file, self._watch[1].execute("PRAGMA data_version").fetchone()[0]
+        except (OSError, sqlite3.Error):
+            self.close()
+            return None
+
+    def close(self) -> None:
+        """Let go of the log."""
+        if self._watch is not None:
+            self._watch[1].close()
+        self._watch = None

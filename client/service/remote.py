@@ -103,9 +103,7 @@ class Remote(DeviceServicer):
         def answer() -> pb.ProfileReply:
             profile = self._device.profile()
             shares = [
-                pb.ProfileReply.Share(
-                    category=share.category, probability=share.probability, everybody=share.everybody
-                )
+                pb.ProfileReply.Share(category=share.category, probability=share.probability, everybody=share.everybody)
                 for share in profile.shares
             ]
             return pb.ProfileReply(shares=shares, keywords=profile.keywords, history=profile.history)
@@ -157,7 +155,9 @@ class Doorman(aio.ServerInterceptor):  # type: ignore[misc]
         sent = dict(details.invocation_metadata or ()).get("authorization", "")
         scheme, _, token = str(sent).partition(" ")
         if scheme.lower() != "bearer" or not self._access.admits(token):
-            return _refusing(grpc.StatusCode.UNAUTHENTICATED, "the token of `sottovoce client serve` is missing or wrong")
+            return _refusing(
+                grpc.StatusCode.UNAUTHENTICATED, "the token of `sottovoce client serve` is missing or wrong"
+            )
         handler = await continuation(details)
         return handler if handler is None else _guarded(handler, self._foreign)
 
@@ -248,7 +248,7 @@ def _listed(listing: Listing) -> pb.RecommendReply:
     cards = [
         pb.Recommendation(
             item_id=card.item_id, title=card.title, year=card.year, categories=card.categories, score=card.score,
-            probability=card.probability, reasons=map(_term, card.reasons),
+            probability=card.probability or 0.0, reasons=map(_term, card.reasons),
         )
         for card in listing.cards
     ]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from sottovoce.client.service.remote import start_remote
 from sottovoce.common.errors import ConfigError
 
 LOOPBACK = "127.0.0.1"
+BACKLOG = 256
 ADDRESS_FILE = "service.json"
 """In the home folder, for its owner's eyes only: where the service listens, and its token."""
 
@@ -57,16 +59,18 @@ def serve(
         ConfigError: a port is taken.
         DataError: the home cannot be used.
     """
+    signal.signal(signal.SIGTERM, _end)  # uvicorn raises it again once it has ended
     device = Device(home, Models(home, bundle), user)
     try:
         asyncio.run(_serve(device, port, grpc_port, ready))
     finally:
-        device.impressions.close()
+        device.close()
         (home.folder / ADDRESS_FILE).unlink(missing_ok=True)
 
 
 async def _serve(device: Device, port: int, grpc_port: int, ready: Callable[[Addresses], None]) -> None:
-    listening = _listen(port)
+    listening = _listen("--port", port)
+    _listen("--grpc-port", grpc_port).close()  # gRPC itself would tell of a taken port at length
     access = Access(listening.getsockname()[1])
     try:
         remote, remote_port = await start_remote(device, access, grpc_port)
@@ -87,15 +91,20 @@ async def _serve(device: Device, port: int, grpc_port: int, ready: Callable[[Add
         await remote.stop(grace=1)
 
 
-def _listen(port: int) -> socket.socket:
+def _end(*_: object) -> None:
+    raise SystemExit(0)
+
+
+def _listen(option: str, port: int) -> socket.socket:
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     if os.name == "posix":
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((LOOPBACK, port))
+        listening.listen(BACKLOG)  # before the address is told: who is early waits
     except OSError as error:
         listening.close()
-        raise ConfigError("--port", port, f"a port that is free ({error.strerror})") from error
+        raise ConfigError(option, port, f"a port that is free ({error.strerror})") from error
     return listening
 
 

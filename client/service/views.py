@@ -48,14 +48,14 @@ class Card(Item):
 
     Attributes:
         score: Its score, above that of an average item without a history.
-        probability: Its share of the softmax over all items that may be recommended.
+        probability: Its share of the softmax over all items that may be recommended; `None` for what was searched for.
         popularity: The part of `score` that popularity adds.
         wish: The part of `score` that the person's words add.
         reasons: What lifts it most.
     """
 
     score: float
-    probability: float
+    probability: float | None
     popularity: float
     wish: float
     reasons: tuple[Term, ...]
@@ -110,12 +110,13 @@ class Without:
 
 @dataclass(frozen=True)
 class Why:
-    """A score, taken apart: `popularity` and the effects in `history` sum to `score`.
+    """A score, taken apart: `popularity`, `wish` and the effects in `history` sum to `score`.
 
     Attributes:
         item_id: The explained item.
         score: Above that of an average item without a history.
         popularity: What popularity adds.
+        wish: What the person's words add, or the item that the list is like.
         content: The part of all effects that similarity of texts explains.
         correction: The part of all effects that was learned together.
         history: One term per item of the history; an item that is also liked counts twice, in one term.
@@ -127,6 +128,7 @@ class Why:
     item_id: str
     score: float
     popularity: float
+    wish: float
     content: float
     correction: float
     history: tuple[Term, ...]

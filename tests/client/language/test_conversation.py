@@ -11,7 +11,6 @@ from wishes import CHINESE, ENGLISH, REFINEMENTS, Right
 
 from sottovoce.client.language.conversation import Conversations, Talk, Turn
 from sottovoce.client.language.listing import Asker
-from sottovoce.client.language.request import values_of
 from sottovoce.client.recommender import Recommender
 from sottovoce.common.history import IntArray
 
@@ -34,7 +33,7 @@ def talk(films: Films, tmp_path: Path) -> Talk:
 
 def fitting(films: Films, turn: Turn, right: Right) -> int:
     catalogue = films[0].bundle.catalogue
-    categories, years = values_of(catalogue, "categories"), catalogue.attributes["year"]
+    categories, years = [set(text.split(" | ")) for text in catalogue.attributes["categories"]], catalogue.attributes["year"]
     return sum(right.fits(categories[each.item], years[each.item]) for each in turn.listed)
 
 

@@ -11,16 +11,15 @@ export function card(item, place, strongest, acts) {
       el("header", {},
         el("span", { class: "place", "aria-hidden": "true" }, String(place)),
         el("div", { class: "what" },
-          el("h2", { id, tabindex: "-1" }, el("bdi", {}, item.title)),
+          el("h2", { id, tabindex: "-1" }, el("bdi", {}, withoutYear(item))),
           el("p", { class: "meta" },
             item.year && el("span", { class: "year" }, item.year),
             item.categories.map((name) => el("span", { class: "chip" }, category(name)))))),
       el("p", { class: "score" },
         el("span", { class: "label" }, t("score")), " ",
         el("strong", {}, signed(item.score).replace(/^\+/, "")), " ",
-        el("span", { class: "share" }, percent(item.probability)),
-        el("span", { class: "visually-hidden" }, ` — ${t("match", { score: signed(item.score), p: percent(item.probability) })}`)),
-      reasons(item, strongest),
+        item.probability !== null && el("span", { class: "share" }, el("span", { class: "label" }, t("likely")), percent(item.probability))),
+      reasons(item, strongest, acts),
       el("div", { class: "acts" },
         act("like", "like", () => acts.give("like", item.item_id, item.title), item),
         act("dislike", "dislike", () => acts.give("dislike", item.item_id, item.title), item),
@@ -28,9 +27,12 @@ export function card(item, place, strongest, acts) {
         more(item, acts))));
 }
 
-function reasons(item, strongest) {
+// The year stands below the title: not twice.
+const withoutYear = (item) => (item.year && item.title.endsWith(` (${item.year})`) ? item.title.slice(0, -item.year.length - 3) : item.title);
+
+function reasons(item, strongest, acts) {
   const lines = item.reasons.map((reason) => line(el("bdi", {}, reason.title), reason.effect, strongest));
-  if (item.wish) lines.unshift(line(t("words_fit"), item.wish, strongest, "wish"));
+  if (item.wish) lines.unshift(line(t(acts.anchored() ? "why_like" : "words_fit"), item.wish, strongest, "wish"));
   if (item.popularity !== 0) lines.push(line(t(item.popularity > 0 ? "popular" : "unpopular"), item.popularity, strongest, "popularity"));
   if (lines.length === 0) return el("p", { class: "reasons none" }, t("no_reasons"));
   return el("div", { class: "reasons" }, item.reasons.length ? el("p", { class: "label" }, t("because")) : null, el("ul", {}, lines));

@@ -11,7 +11,7 @@ let offset = 0;
 
 export async function showHistory(status) {
   offset = 0;
-  const rows = el("div", {});
+  const rows = el("div", { class: "rows" });
   const view = el("section", { class: "history" }, el("h1", {}, t("history_title")),
     status.model.present ? el("div", { class: "panel" }, lookup(() => draw(rows))) : null, rows);
   await draw(rows);

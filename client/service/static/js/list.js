@@ -95,6 +95,7 @@ async function fetchList() {
 async function refresh(focusPlace) {
   const turn = ++latest;
   results.setAttribute("aria-busy", "true");
+  tellAsk(wanted.text ? t("loading") : t("ask_button"));
   try {
     const answer = await fetchList();
     if (turn !== latest) return;
@@ -106,17 +107,27 @@ async function refresh(focusPlace) {
     complain(error);
     if (!results.childElementCount) throw error;
   } finally {
-    results.removeAttribute("aria-busy");
+    if (turn === latest) {
+      results.removeAttribute("aria-busy");
+      tellAsk(t("ask_button"));
+    }
   }
 }
 
+// The first wish starts the encoder, which takes a moment.
+function tellAsk(text) {
+  const button = document.querySelector(".ask button");
+  if (button) button.textContent = text;
+}
+
 const acts = {
+  anchored: () => wanted.item !== null,
   give: (kind, subject, title) => {
     const place = document.activeElement?.closest(".card")?.querySelector("h2")?.id.replace("card-", "");
     return give(kind, subject, title, () => refresh(place));
   },
   like: (item) => { Object.assign(wanted, { item, text: "", n: PAGE }); refresh(1); window.scrollTo({ top: 0 }); },
-  why,
+  why: (item) => why(item, { text: wanted.text, weight: wanted.weight, like: wanted.item?.item_id ?? "" }),
 };
 
 function draw(answer) {

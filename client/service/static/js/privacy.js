@@ -29,7 +29,7 @@ function spent(privacy) {
   const bounded = privacy.epsilon !== null;
   const text = t("spent_of", { spent: bounded ? number(privacy.epsilon, privacy.epsilon ? 2 : 0) : "∞", cap: number(privacy.cap, privacy.cap % 1 ? 1 : 0) });
   return el("section", { class: "panel" }, el("h2", {}, t("spent")), el("p", { class: "big" }, text),
-    bounded && el("meter", { min: 0, max: privacy.cap, value: privacy.epsilon, "aria-label": t("spent") }, text),
+    bounded && el("meter", { min: 0, max: privacy.cap, high: 0.9 * privacy.cap, optimum: 0, value: privacy.epsilon, "aria-label": t("spent") }, text),
     el("p", { class: "dim" }, t("spent_help", { delta: privacy.delta })));
 }
 

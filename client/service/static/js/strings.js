@@ -25,7 +25,7 @@ const TABLE = {
     rate_label: "Look up something you know", rate_placeholder: "a title", rate_none: "Nothing in the catalogue is called that.",
     more: "Show more",
 
-    score: "Score", match: "Score {score}; {p} of all that could be next", because: "Because of", popular: "Popular with everybody",
+    score: "Score", likely: "Chance to be next", because: "Because of", popular: "Popular with everybody",
     unpopular: "Less known", words_fit: "Your words", no_reasons: "It is popular; nothing in your history speaks for it.",
     like: "Like", dislike: "Dislike", not_now: "Not now", more_like: "More like this", why: "Why exactly?",
     hide: "Hide {category}", actions: "More for {title}", actions_short: "More",
@@ -37,9 +37,9 @@ const TABLE = {
 
     why_title: "Why {title}?", why_rank: "It stands at place {rank} of {items}.",
     why_sum: "These terms sum to the score. Nothing else enters it.", why_term: "Term", why_adds: "Adds",
-    why_text: "by its text", why_learned: "by what was learned together", why_popularity: "Popularity", why_rest: "{n} smaller terms of your history",
-    why_total: "Score", why_without: "Without it", why_place: "place {rank}",
-    why_counterfactual: "Were {title} not in your history, this would stand at place {rank} instead of {now}.",
+    why_popularity: "Popularity", why_like: "Likeness to what you chose", why_rest: "{n} smaller terms of your history",
+    why_total: "Score",
+    why_counterfactual: "Were {title} not in your history, this would stand at place {rank} instead of {now}.", why_still: "Even without {title} in your history, this would stand at place {rank}.",
 
     taste_title: "Your taste, as the model sees it",
     taste_text: "How likely the next thing you like is of each category. The thin mark is the same for somebody unknown.",
@@ -54,8 +54,8 @@ const TABLE = {
     export: "Save a copy", when: "When", what: "What", kind: "How", kind_interaction: "met", kind_like: "liked", kind_dislike: "disliked",
     kind_not_now: "not now", kind_hide_category: "hidden", unknown_item: "{id} (not in this model’s catalogue)",
 
-    privacy_title: "What left this machine", never: "Nothing has ever left this machine.",
-    never_text: "It is in no federation, so recommending is all that it does. Should it join one, every message will be listed here.",
+    privacy_title: "What left this machine", never: "Nothing was ever sent from here.",
+    never_text: "This device is in no federation, so recommending is all that it does. Should it join one, every message will be listed here.",
     never_joined: "It has joined “{federation}” and was not asked for anything yet.",
     spent: "Privacy spent", spent_of: "ε = {spent} of at most {cap}",
     spent_help: "ε bounds how much everything that was ever released can tell about whether your history was part of it: the smaller, the less. δ = {delta}. Past your cap this machine takes part no more, whatever a server asks.",
@@ -64,7 +64,7 @@ const TABLE = {
     see_server: "This machine’s exact clipped sum, before the server added noise. You trusted the server with it.",
     see_none: "Nothing: no message left.",
     see_plain: "The sum without noise: this federation gives no privacy.",
-    see_also: "It also sees when this machine answers, and that it takes part at all.",
+    see_also: "It also sees that this machine takes part and when it answers, and hashes of what is public (the request, the catalogue, the item vectors).",
     stays: "What stays here", stays_history: "Your history: {n} entries", stays_impressions: "What you were shown: {n} times",
     stays_words: "What you ask for is read in memory and not stored.", clear_impressions: "Delete what I was shown", did_clear: "Deleted.",
 
@@ -107,7 +107,7 @@ const TABLE = {
     rate_label: "查找你熟悉的作品", rate_placeholder: "标题", rate_none: "目录中没有这个标题。",
     more: "显示更多",
 
-    score: "得分", match: "得分 {score}；占所有候选的 {p}", because: "因为", popular: "受大家欢迎",
+    score: "得分", likely: "成为下一个的可能", because: "因为", popular: "受大家欢迎",
     unpopular: "较为冷门", words_fit: "你的话", no_reasons: "它很热门；你的历史中没有支持它的记录。",
     like: "喜欢", dislike: "不喜欢", not_now: "暂时不看", more_like: "更多类似的", why: "究竟为什么？",
     hide: "隐藏“{category}”", actions: "《{title}》的更多操作", actions_short: "更多",
@@ -119,9 +119,9 @@ const TABLE = {
 
     why_title: "为什么推荐《{title}》？", why_rank: "它在 {items} 项中排第 {rank} 位。",
     why_sum: "以下各项之和就是得分，没有其他因素。", why_term: "组成", why_adds: "贡献",
-    why_text: "文本相似", why_learned: "共同学习所得", why_popularity: "热门程度", why_rest: "历史中另外 {n} 项较小的贡献",
-    why_total: "得分", why_without: "若没有它", why_place: "第 {rank} 位",
-    why_counterfactual: "如果历史中没有《{title}》，它会排在第 {rank} 位，而不是第 {now} 位。",
+    why_popularity: "热门程度", why_like: "与所选内容的相似", why_rest: "历史中另外 {n} 项较小的贡献",
+    why_total: "得分",
+    why_counterfactual: "如果历史中没有《{title}》，它会排在第 {rank} 位，而不是第 {now} 位。", why_still: "即使历史中没有《{title}》，它仍会排在第 {rank} 位。",
 
     taste_title: "模型眼中的你的口味",
     taste_text: "你接下来喜欢的内容属于各类别的可能性。细线表示对陌生人的预期。",
@@ -136,7 +136,7 @@ const TABLE = {
     export: "保存副本", when: "时间", what: "内容", kind: "方式", kind_interaction: "看过", kind_like: "喜欢", kind_dislike: "不喜欢",
     kind_not_now: "暂时不看", kind_hide_category: "隐藏", unknown_item: "{id}（不在当前模型的目录中）",
 
-    privacy_title: "哪些内容离开过本机", never: "没有任何内容离开过本机。",
+    privacy_title: "哪些内容离开过本机", never: "这里从未发送过任何内容。",
     never_text: "本机没有加入任何联邦，只做推荐。若将来加入，每一条消息都会列在这里。",
     never_joined: "本机已加入“{federation}”，尚未收到任何请求。",
     spent: "已用隐私预算", spent_of: "ε = {spent}，上限 {cap}",
@@ -146,7 +146,7 @@ const TABLE = {
     see_server: "本机裁剪后的精确和，由服务器加噪声。你把它托付给了服务器。",
     see_none: "什么也没有：没有消息离开本机。",
     see_plain: "没有噪声的和：这个联邦不提供隐私保护。",
-    see_also: "它还能看到本机何时应答，以及本机参与其中这一事实。",
+    see_also: "它还能看到本机参与其中、何时应答，以及公开内容（请求、目录、条目向量）的哈希值。",
     stays: "哪些内容留在这里", stays_history: "你的历史：{n} 条", stays_impressions: "展示给你的：{n} 次",
     stays_words: "你的提问只在内存中读取，不会保存。", clear_impressions: "删除展示记录", did_clear: "已删除。",
 

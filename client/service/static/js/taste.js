@@ -1,13 +1,12 @@
 // The taste profile: an SVG chart with a table beside it, keywords, and what is hidden.
 
 import { get, post } from "./api.js";
-import { el, hue, svg } from "./dom.js";
+import { el, svg } from "./dom.js";
 import { category, percent, t } from "./strings.js";
 import { complain, say } from "./toast.js";
 
 const ROW = 30;
-const LABEL = 120;
-const WIDTH = 640;
+const WIDEST = 640;
 
 export async function showTaste(status) {
   if (!status.model.present) return el("section", { class: "state" }, el("h1", {}, t("taste_title")), el("p", {}, t("no_model")));
@@ -42,21 +41,26 @@ async function showAgain(name, view) {
   }
 }
 
+// Below a thousandth nobody can see a difference.
+const few = (share) => (share < 0.001 ? `< ${percent(0.001)}` : percent(share));
+
 function chart(shares) {
   const most = Math.max(...shares.map((share) => Math.max(share.probability, share.everybody)), 1e-9);
-  const room = WIDTH - LABEL - 60;
+  const width = Math.min(WIDEST, document.documentElement.clientWidth - 76); // letters keep their size on a phone
+  const left = width < 480 ? 92 : 120;
+  const room = width - left - 70;
   const rows = shares.map((share, index) => {
     const y = index * ROW;
     const length = (share.probability / most) * room;
-    const mark = LABEL + (share.everybody / most) * room;
-    return svg("g", { class: "row", style: { "--hue": hue(share.category) } },
-      svg("text", { class: "name", x: LABEL - 10, y: y + 19, "text-anchor": "end" }, category(share.category)),
-      svg("rect", { class: "share", x: LABEL, y: y + 6, width: Math.max(length, 1), height: ROW - 12, rx: 4 }),
+    const mark = left + (share.everybody / most) * room;
+    return svg("g", { class: "row" },
+      svg("text", { class: "name", x: left - 10, y: y + 19, "text-anchor": "end" }, category(share.category)),
+      svg("rect", { class: "share", x: left, y: y + 6, width: Math.max(length, 1), height: ROW - 12, rx: 4 }),
       svg("line", { class: "everybody", x1: mark, x2: mark, y1: y + 2, y2: y + ROW - 2 }),
-      svg("text", { class: "value", x: LABEL + Math.max(length, mark - LABEL) + 8, y: y + 19 }, percent(share.probability)));
+      svg("text", { class: "value", x: width - 4, y: y + 19, "text-anchor": "end" }, few(share.probability)));
   });
   const told = shares.slice(0, 5).map((share) => `${category(share.category)} ${percent(share.probability)}`).join(", ");
-  return svg("svg", { class: "bars", viewBox: `0 0 ${WIDTH} ${shares.length * ROW}`, role: "img", "aria-labelledby": "chart-title chart-told" },
+  return svg("svg", { class: "bars", viewBox: `0 0 ${width} ${shares.length * ROW}`, role: "img", "aria-labelledby": "chart-title chart-told" },
     svg("title", { id: "chart-title" }, t("taste_chart")), svg("desc", { id: "chart-told" }, told), rows);
 }
 
@@ -65,5 +69,5 @@ function table(shares) {
     el("table", {},
       el("thead", {}, el("tr", {}, ["category", "you", "everybody"].map((name) => el("th", { scope: "col" }, t(name))))),
       el("tbody", {}, shares.map((share) =>
-        el("tr", {}, el("th", { scope: "row" }, category(share.category)), el("td", {}, percent(share.probability)), el("td", {}, percent(share.everybody)))))));
+        el("tr", {}, el("th", { scope: "row" }, category(share.category)), el("td", {}, few(share.probability)), el("td", {}, few(share.everybody)))))));
 }

@@ -26,5 +26,6 @@ function hide() {
   place.replaceChildren();
 }
 
+window.addEventListener("hashchange", hide);
 place.addEventListener("mouseenter", () => clearTimeout(timer));
 place.addEventListener("focusin", () => clearTimeout(timer));
