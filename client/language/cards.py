@@ -1,7 +1,7 @@
-"""Texts for cards: at once from a template, then from a model's pen where there is one and its text passes the check.
+"""Texts for cards: at once from a template, then by a model, where there is one and its text passes the check.
 
-Asking never waits. Texts are kept in memory by the facts that they rest on, and by nothing else: what was forgotten of a
-history is gone from here with `forget`, and everything is when the service ends.
+Asking never waits. Texts are kept in memory by the facts that they rest on, and by nothing else: `forget` drops them,
+and so does the end of the service.
 """
 
 from __future__ import annotations

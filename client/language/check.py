@@ -21,12 +21,23 @@ ENGLISH_SHARE = 0.3
 """At least this share of its words are among the most common of English."""
 
 _MARK = "\x01"
-_COMMON = frozenset(
-    ["a", "about", "above", "across", "after", "all", "along", "also", "always", "an", "and", "another", "any", "are", "as", "at", "be", "because", "been", "before", "both", "but", "by", "can", "come", "do", "don't", "down", "each", "enjoy", "enjoyed", "even", "ever", "every", "fan", "fans", "feel", "few", "film", "films", "find", "for", "from", "full", "get", "give", "gives", "good", "great", "has", "have", "here", "how", "if", "in", "into", "is", "it", "it's", "its", "just", "keep", "kind", "know", "last", "like", "liked", "likely", "look", "lot", "love", "made", "make", "makes", "many", "met", "mix", "mood", "more", "most", "much", "must", "need", "never", "new", "next", "no", "not", "now", "of", "off", "often", "on", "once", "one", "only", "or", "other", "out", "over", "own", "part", "people", "perfect", "picture", "place", "plenty", "same", "see", "shares", "should", "show", "since", "so", "some", "something", "still", "story", "such", "take", "taste", "tells", "than", "that", "the", "their", "them", "there", "these", "they", "thing", "things", "this", "those", "through", "time", "to", "too", "under", "up", "us", "very", "want", "was", "watch", "way", "well", "were", "what", "when", "where", "which", "while", "who", "why", "will", "with", "without", "work", "world", "would", "you", "you'll", "you're", "you've", "your"]
-)
-_STARTS = frozenset(
-    ["a", "after", "again", "all", "also", "although", "an", "and", "another", "any", "anyone", "as", "at", "because", "both", "but", "by", "each", "even", "every", "expect", "fans", "for", "from", "given", "having", "here", "if", "in", "it", "it's", "its", "just", "like", "looking", "love", "much", "no", "not", "on", "once", "one", "perfect", "same", "see", "since", "so", "some", "something", "still", "such", "that", "the", "there", "these", "they", "this", "those", "though", "to", "try", "watch", "what", "when", "where", "whether", "while", "who", "with", "you", "you'll", "you've", "your"]
-)
+_COMMON_WORDS = """
+a about above across after all along also always an and another any are as at be because been before both but by can
+come do don't down each enjoy enjoyed even ever every fan fans feel few film films find for from full get give gives
+good great has have here how if in into is it it's its just keep kind know last like liked likely look lot love made
+make makes many met mix mood more most much must need never new next no not now of off often on once one only or other
+out over own part people perfect picture place plenty same see shares should show since so some something still story
+such take taste tells than that the their them there these they thing things this those through time to too under up
+us very want was watch way well were what when where which while who why will with without work world would you you'll
+you're you've your
+"""
+_STARTING_WORDS = """
+a after again all also although an and another any anyone as at because both but by each even every expect fans for
+from given having here if in it it's its just like looking love much no not on once one perfect same see since so some
+something still such that the there these they this those though to try watch what when where whether while who with
+you you'll you've your
+"""
+_COMMON, _STARTS = frozenset(_COMMON_WORDS.split()), frozenset(_STARTING_WORDS.split())
 _NUMBERS = re.compile(
     r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen"
     r"|eighteen|nineteen|(?:twent|thirt|fort|fift|sixt|sevent|eight|ninet)(?:y|ies)\w*|dozens?|hundreds?|thousands?"
@@ -35,14 +46,15 @@ _NUMBERS = re.compile(
 )
 _PRIVATE = re.compile(r"\[(?:mail|phone)\]|https?:|www\.|@|\b\w+\.(?:com|org|net|io)\b", re.IGNORECASE)
 _ITSELF = re.compile(
-    r"\b(?:I|I'm|I've|I'd|I'll|[Mm]y|[Mm]e|we|our|AI|model|assistant|prompt|instructions?|ignore|system|recommend me|note"
-    r"|sentence|words?|above|below|user|text)\b"
+    r"\b(?:I|I'm|I've|I'd|I'll|[Mm]y|[Mm]e|we|our|AI|model|assistant|prompt|instructions?|ignore|system|recommend me"
+    r"|note|sentence|words?|above|below|user|text)\b"
 )
 _CLAIMS = re.compile(
     r"\b(?:franchise|series|sequels?|prequels?|remake|trilogy|awards?|award-winning|oscars?|winn(?:er|ing)|won|director"
     r"|directed|starring|stars?|actors?|actress(?:es)?|cast|famous|best|greatest|most|latest|recent|newest|oldest|last"
     r"|true story|based on|version|adaptation|adapted|novel|book|original|classic|hit|box office|critics?|rated"
-    r"|about|stor(?:y|ies)|tales?|tells|follows|set in|hero(?:es|ine)?|characters?|m[ae]n|wom[ae]n|boys?|girls?|plot|events)\b",
+    r"|about|stor(?:y|ies)|tales?|tells|follows|set in|hero(?:es|ine)?|characters?|m[ae]n|wom[ae]n|boys?|girls?"
+    r"|plot|events)\b",
     re.IGNORECASE,
 )
 """What would have to be known of an item, and was not given."""
@@ -51,7 +63,7 @@ _MARKUP = re.compile(r"[<>{}\[\]|*_#`~\\^=\x00\x02-\x1f]|\.\.|--|\?|!!|,,|[,;:]\
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _SENTENCE = re.compile(r"(?<=[.!])[\"”]?\s+")
 _TRAILING = re.compile(
-    r"\b(?:a|an|the|of|and|or|with|to|in|for|by|is|are|that|which|your|its|as|from|on|at)[.!]", re.IGNORECASE
+    r"\b(?:a|an|the|of|and|or|is|are|that|which|your|its|as|from)[.!]", re.IGNORECASE
 )
 _UNFINISHED = re.compile(r"\s*[\"“'(]?(?:[^\W_]|['’-])*$")
 

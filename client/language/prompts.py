@@ -47,12 +47,12 @@ Taste: You lean towards musicals, with children's stories and comedy close behin
 """
 _DIGEST = """One short sentence that says what a text is about, with words of the text.
 
-Text: The library on Mill Street opens again on Monday after repairs to its roof. Readers can borrow books as before, and \
-a new room for children waits on the upper floor.
+Text: The library on Mill Street opens again on Monday after repairs to its roof. Readers can borrow books as before, \
+and a new room for children waits on the upper floor.
 About: The library on Mill Street opens again after repairs, with a new room for children.
 
-Text: This course shows beginners how to grow vegetables in small gardens. It covers soil, seeds and water, and ends with \
-a plan for the whole year.
+Text: This course shows beginners how to grow vegetables in small gardens. It covers soil, seeds and water, and ends \
+with a plan for the whole year.
 About: A course for beginners on how to grow vegetables in small gardens.
 """
 
@@ -79,7 +79,8 @@ def question(given: Given) -> str:
         case Job.CARD:
             liked = " and ".join(map(readable, given.reasons[:2])) or "nothing yet"
             about = f"\nAbout: {given.source[:300]}" if given.source else ""
-            return f"\nTitle: {readable(given.title)}\nKind: {', '.join(given.categories)}{about}\nLiked before: {liked}\nNote:"
+            kind = f"Kind: {', '.join(given.categories)}{about}"
+            return f"\nTitle: {readable(given.title)}\n{kind}\nLiked before: {liked}\nNote:"
         case Job.TASTE:
             return f"\nKinds: {', '.join(given.categories[:3])}\nTaste:"
         case Job.DIGEST:

@@ -58,9 +58,7 @@ class Vocabulary:
         columns = table.attributes
         names = {name for parts in columns[CATEGORIES].parts for name in parts} if CATEGORIES in columns else set()
         years = [int(year) for year in columns[YEAR].values if re.fullmatch(r"\d{4}", year)] if YEAR in columns else []
-        titles = {
-            plain_title(title): (item, title) for item, title in zip(table.ids, table.titles, strict=True)
-        }
+        titles = {plain_title(title): (item, title) for item, title in zip(table.ids, table.titles, strict=True)}
         return cls(tuple(sorted(names)), max(years, default=None), titles)
 
     def title_at(self, text: str, start: int) -> Title | None:

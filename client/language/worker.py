@@ -1,4 +1,4 @@
-"""The writer's process: reads facts on standard input, one JSON line each, and writes pieces of text on standard output.
+"""The writer's process: reads facts from standard input, one JSON line each, and writes pieces of text to its output.
 
 Started by `client.language.writer`; needs torch, which the process that lists and recommends never imports.
 """

@@ -1,4 +1,4 @@
-"""A language model in a process of its own: it may be absent, slow or killed, and nobody waits for it but its own thread.
+"""A language model in a process of its own: it may be absent, slow or killed, and only a thread waits for it.
 
 Whatever it says is checked again here, by the process that shows it.
 """

@@ -33,7 +33,10 @@ def talk(films: Films, tmp_path: Path) -> Talk:
 
 def fitting(films: Films, turn: Turn, right: Right) -> int:
     catalogue = films[0].bundle.catalogue
-    categories, years = [set(text.split(" | ")) for text in catalogue.attributes["categories"]], catalogue.attributes["year"]
+    categories, years = (
+        [set(text.split(" | ")) for text in catalogue.attributes["categories"]],
+        catalogue.attributes["year"],
+    )
     return sum(right.fits(categories[each.item], years[each.item]) for each in turn.listed)
 
 
