@@ -66,6 +66,9 @@ def main() -> None:
     """Measure, and print one line per figure."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--cards", type=int, default=60)
+    options.add_argument(
+        "--seconds", type=float, default=float("inf"), help="stop with the cards that there are by then"
+    )
     options.add_argument("--model", default=DEFAULT)
     options.add_argument("--json", type=Path)
     options.add_argument("--texts", type=Path)
@@ -80,6 +83,8 @@ def main() -> None:
     before = sum(process.cpu_times()[:2])
     for given in facts:
         start = time.perf_counter()
+        if start - began > asked.seconds:
+            break
         first, piece = None, Piece()
         for each in writer.write(given):
             piece, first = each, first or time.perf_counter() - start

@@ -6,16 +6,24 @@ and so does the end of the service.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Protocol
 
 from sottovoce.client.language.given import Given
+from sottovoce.client.language.models import DEFAULT, find_model
 from sottovoce.client.language.piece import Piece
 from sottovoce.client.language.template import template
+from sottovoce.client.language.writer import Writer
+from sottovoce.common.errors import DataError
 
+MODEL_VARIABLE = "SOTTOVOCE_WRITER"
+"""Names another model than the default: a file, a folder or a hub's id; `none` for no model."""
+NEEDS = ("torch", "gguf", "tokenizers")
 KEPT, WAITING = 2_000, 64
 
 
@@ -27,6 +35,19 @@ class Writes(Protocol):
 
     def close(self) -> None:
         """End."""
+
+
+def find_writer() -> Writer | None:
+    """A writer by the model that the environment names, or by the one that was fetched; `None` if there is neither."""
+    name = os.environ.get(MODEL_VARIABLE, DEFAULT)
+    if name == "none" or any(find_spec(module) is None for module in NEEDS):
+        return None
+    try:
+        return Writer(find_model(name))
+    except DataError:
+        if name != DEFAULT:
+            raise
+        return None
 
 
 @dataclass(frozen=True)

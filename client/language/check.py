@@ -62,9 +62,7 @@ _ARTICLE = re.compile(r"\ba (?=[aeio](?!ne\b|uro))|\ban (?![aeiouh])|\b(?:[Tt]he
 _MARKUP = re.compile(r"[<>{}\[\]|*_#`~\\^=\x00\x02-\x1f]|\.\.|--|\?|!!|,,|[,;:]\s*[.,;]")
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _SENTENCE = re.compile(r"(?<=[.!])[\"”]?\s+")
-_TRAILING = re.compile(
-    r"\b(?:a|an|the|of|and|or|is|are|that|which|your|its|as|from)[.!]", re.IGNORECASE
-)
+_TRAILING = re.compile(r"\b(?:a|an|the|of|and|or|is|are|that|which|your|its|as|from)[.!]", re.IGNORECASE)
 _UNFINISHED = re.compile(r"\s*[\"“'(]?(?:[^\W_]|['’-])*$")
 
 

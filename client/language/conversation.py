@@ -9,19 +9,20 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from sottovoce.client.database import Database
 from sottovoce.client.language import wording
-from sottovoce.client.language.listing import Asker, Rephrase, listing, wish_of
+from sottovoce.client.language.listing import Asker, Encode, Rephrase, listing, wish_of
 from sottovoce.client.language.parse import Command, Reading, Shown, parse
 from sottovoce.client.language.request import Request, numbers_of
 from sottovoce.client.language.vocabulary import YEAR, Vocabulary
 from sottovoce.client.masking import mask_personal
 from sottovoce.client.recommender import Recommendation, Recommender
+from sottovoce.client.taste import Wish
 from sottovoce.common.errors import ConfigError
 from sottovoce.common.history import IntArray
 from sottovoce.common.item_table import ItemTable
@@ -60,6 +61,7 @@ class Turn:
     Attributes:
         request: All that is asked for now.
         listed: The list, best first.
+        wish: Where words and items of the request point to.
         answer: One sentence back.
         chips: The request, one chip per constraint.
         unsure: The rules found nothing in the sentence: the encoder alone led the list.
@@ -67,6 +69,7 @@ class Turn:
 
     request: Request
     listed: tuple[Recommendation, ...]
+    wish: Wish | None
     answer: str
     chips: tuple[Chip, ...]
     unsure: bool = False
@@ -146,6 +149,7 @@ class Talk:
         user: Who talks.
         n: Length of a list.
         rephrase: Other words for what the rules are unsure of.
+        encode: Places words, in the place of the recommender.
     """
 
     recommender: Recommender
@@ -153,6 +157,7 @@ class Talk:
     user: str
     n: int = 10
     rephrase: Rephrase | None = None
+    encode: Encode | None = None
 
     def say(self, asker: Asker, sentence: str) -> Turn:
         """Take one sentence up, and give the list that follows.
@@ -211,10 +216,11 @@ class Talk:
         return reading
 
     def _turn(self, asker: Asker, request: Request, chinese: bool, unsure: bool = False) -> Turn:
-        listed = tuple(listing(self.recommender, asker, request, self.n))
+        wish = wish_of(self.recommender, request, self.encode)
+        listed = tuple(listing(self.recommender, asker, request, self.n, wish))
         count = int(request.allowed(self.recommender.model.table).sum())
         chips = tuple(Chip(at, each.kind, wording.label(each, chinese)) for at, each in enumerate(request.constraints))
-        return Turn(request, listed, wording.found(count if listed else 0, chinese), chips, unsure)
+        return Turn(request, listed, wish, wording.found(count if listed else 0, chinese), chips, unsure)
 
     def _why(self, asker: Asker, reading: Reading, last: Said | None, chinese: bool) -> Turn:
         turn = self.now(asker, chinese)
@@ -222,8 +228,7 @@ class Talk:
             return _answered(turn, wording.no_such_place(chinese))
         recommender, request = self.recommender, last.request
         item = recommender.model.table.position[last.shown[reading.place]]
-        wish = wish_of(recommender, request)
-        reasons = recommender.reasons(asker.history, item, REASONS, feedback=asker.feedback, wish=wish)
+        reasons = recommender.reasons(asker.history, item, REASONS, feedback=asker.feedback, wish=turn.wish)
         popularity = recommender.model.index.b
         checked = [
             each for each in request.constraints if each.kind in ("any_of", "between", "none_of", "wanted", "like")
@@ -240,7 +245,7 @@ class Talk:
 
 
 def _answered(turn: Turn, answer: str) -> Turn:
-    return Turn(turn.request, turn.listed, answer, turn.chips, turn.unsure)
+    return replace(turn, answer=answer)
 
 
 def _shown(table: ItemTable, rows: IntArray) -> Shown:
