@@ -66,9 +66,7 @@ def main() -> None:
     """Measure, and print one line per figure."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--cards", type=int, default=60)
-    options.add_argument(
-        "--seconds", type=float, default=float("inf"), help="stop with the cards that there are by then"
-    )
+    options.add_argument("--seconds", type=float, default=float("inf"), help="stop with what there is by then")
     options.add_argument("--model", default=DEFAULT)
     options.add_argument("--json", type=Path)
     options.add_argument("--texts", type=Path)
