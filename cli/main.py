@@ -16,6 +16,7 @@ from sottovoce.cli.data import data
 from sottovoce.cli.doctor import doctor
 from sottovoce.cli.evaluate import evaluate
 from sottovoce.cli.export import export
+from sottovoce.cli.language import language
 from sottovoce.cli.prepare import prepare
 from sottovoce.cli.report import report
 from sottovoce.cli.serve import serve
@@ -43,6 +44,7 @@ client.command()(serve)
 app.add_typer(data, name="data")
 app.add_typer(server, name="server")
 app.add_typer(client, name="client")
+app.add_typer(language, name="language")
 app.command()(simulate)
 app.command()(prepare)
 app.command()(evaluate)

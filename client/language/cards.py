@@ -23,7 +23,7 @@ from sottovoce.common.errors import DataError
 
 MODEL_VARIABLE = "SOTTOVOCE_WRITER"
 """Names another model than the default: a file, a folder or a hub's id; `none` for no model."""
-NEEDS = ("torch", "gguf", "tokenizers")
+NEEDS = ("torch", "gguf", "tokenizers", "platformdirs")
 KEPT, WAITING = 2_000, 64
 
 

