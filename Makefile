@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 FOLDERS := cli client common server simulations
 
-.PHONY: setup demo federation page proto test quick lint bench experiments clean
+.PHONY: setup demo federation faults page proto test quick lint bench experiments clean
 
 setup: $(STAMP)
 
@@ -23,6 +23,10 @@ demo: $(STAMP)
 # A server and four nodes on this machine, over TLS: three rounds, a model on every node, one person's list.
 federation: $(STAMP)
 	$(BIN)/python -m sottovoce.simulations.demonstration runs/federation
+
+# Nodes and servers are killed, disks fill, clocks are wrong: ten moments of each.
+faults: $(STAMP)
+	SOTTOVOCE_FAULT_SEEDS=10 $(BIN)/python -m pytest tests/test_faults.py
 
 # The demo's model, as the person behind a device sees it.
 page: $(STAMP)
@@ -44,7 +48,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p sottovoce
-	$(BIN)/mypy tests benchmarks
+	$(BIN)/mypy tests benchmarks examples
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/simulation.py

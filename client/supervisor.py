@@ -31,7 +31,7 @@ from sottovoce.common.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 0.2
+LOOK_EVERY_S = 0.5
 FIRST_DELAY_S, LONGEST_DELAY_S = 1.0, 60.0
 STEADY_S = 60.0
 """A SuperNode that was up for that long was well: its next end is met with the shortest delay."""

@@ -11,7 +11,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import grpc
 
@@ -33,14 +35,14 @@ def main() -> int:
         try:
             visit(DeviceStub(channel), metadata)
         except grpc.RpcError as error:
-            print(f"{error.code().name}: {error.details()}", file=sys.stderr)  # type: ignore[attr-defined]
+            print(f"{error.code().name}: {error.details()}", file=sys.stderr)
             return 1
     return 0
 
 
 def visit(device: DeviceStub, metadata: tuple[tuple[str, str], ...]) -> None:
     """One short visit; what it changes, it takes back."""
-    call = {"metadata": metadata, "timeout": DEADLINE_S}
+    call: dict[str, Any] = {"metadata": metadata, "timeout": DEADLINE_S}
     for model in device.WatchModel(pb.WatchModelRequest(), **call):
         print(f"model {model.digest[:12]} with {model.items} items")
         break  # a real app would watch on, in a thread of its own
@@ -66,10 +68,10 @@ def visit(device: DeviceStub, metadata: tuple[tuple[str, str], ...]) -> None:
     print(f"privacy: ε {spent} of at most {privacy.epsilon_cap:g}, {len(privacy.updates)} messages left this device")
 
 
-def show(heading: str, listed: object) -> None:
+def show(heading: str, listed: Iterable[pb.Recommendation]) -> None:
     """A list, one line per item."""
     print(f"{heading}:")
-    for place, item in enumerate(listed, start=1):  # type: ignore[call-overload]
+    for place, item in enumerate(listed, start=1):
         print(f"  {place}. {item.title}  {item.score:.2f}")
 
 

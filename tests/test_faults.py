@@ -18,6 +18,7 @@ import servers
 from processes import Deployment, check_ledgers, published, wait_until
 
 from sottovoce.client.home import Home
+from sottovoce.server.deployment.settings import ServerSettings
 
 pytestmark = pytest.mark.slow
 
@@ -26,11 +27,14 @@ WINDOW_S = 12.0
 """About as long as a run of three rounds takes: a fault falls into it."""
 
 
+def two_nodes() -> ServerSettings:
+    federation = {"nodes": 2, "minimum_nodes": 1, "deadline_s": 20.0}
+    return servers.settings(privacy={"delta": 1e-5}, federation=federation)
+
+
 @pytest.fixture
 def deployment(tmp_path: Path) -> Iterator[Deployment]:
-    made = Deployment.make(
-        tmp_path, 2, servers.settings(federation={"nodes": 2, "minimum_nodes": 1, "deadline_s": 20.0})
-    )
+    made = Deployment.make(tmp_path, 2, two_nodes())
     before = {name: list(home.histories.export()) for name, home in made.homes.items()}
     yield made
     made.stop()
@@ -87,9 +91,7 @@ def test_a_node_is_away_for_a_while(deployment: Deployment, seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_full_disk_on_a_node(tmp_path: Path, seed: int) -> None:
     """A small file system of its own, filled at a random moment: the node declines, and the others go on."""
-    made = Deployment.make(
-        tmp_path, 1, servers.settings(federation={"nodes": 2, "minimum_nodes": 1, "deadline_s": 20.0})
-    )
+    made = Deployment.make(tmp_path, 1, two_nodes())
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], check=False).returncode:

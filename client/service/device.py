@@ -413,7 +413,9 @@ class Device:
             chosen = not wanted.categories or bool(names & set(wanted.categories))
             return chosen and place not in unwanted and not names & said.hidden
 
-        found = [(place, None) for place in loaded.recommender.search(words, SEARCHED) if fits(place)]
+        found: list[tuple[int, float | None]] = [
+            (place, None) for place in loaded.recommender.search(words, SEARCHED) if fits(place)
+        ]
         return self._shown(loaded, person, found[: wanted.n], Basis.KEYWORDS)
 
     def _shown(

@@ -55,9 +55,14 @@ class Impressions:
 
     def count(self, user: str) -> int:
         """How often something was shown."""
-        self.flush()
-        with self._database.transaction(write=False) as connection:
-            return int(connection.execute("SELECT COUNT(*) FROM impression WHERE user = ?", (user,)).fetchone()[0])
+        with self._lock:
+            waiting = sum(row[0] == user for row in self._waiting)
+            try:
+                with self._database.transaction(write=False) as connection:
+                    query = "SELECT COUNT(*) FROM impression WHERE user = ?"
+                    return waiting + int(connection.execute(query, (user,)).fetchone()[0])
+            except DataError:  # a full disk at the first list: nothing is written yet
+                return waiting
 
     def forget(self, user: str, item: str | None = None) -> None:
         """Delete what was noted of one item, or everything."""

@@ -86,6 +86,8 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
         path.touch(mode=0o600)
+        if 0 < path.stat().st_size < 512:  # less than a page of SQLite, which would begin a new ledger over it
+            raise LedgerError(f"{path}: not a ledger that can be read (cut off); restore it from a backup")
         try:
             with self._connect() as connection:
                 version = int(connection.execute("PRAGMA user_version").fetchone()[0])
@@ -216,13 +218,24 @@ class Ledger:
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
-        """One transaction that is on the disk when it ends, and leaves no trace when it fails."""
-        with closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as connection:
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
+        """One transaction that is on the disk when it ends, and leaves no trace when it fails.
+
+        Raises:
+            LedgerError: the file is damaged.
+        """
+        try:
+            with closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as connection:
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                except BaseException:
+                    if connection.in_transaction:  # a full disk ends it by itself
+                        connection.execute("ROLLBACK")
+                    raise
+                connection.execute("COMMIT")
+        except sqlite3.OperationalError:
+            raise  # a full disk, or a lock: it may pass
+        except (sqlite3.DatabaseError, UnicodeError) as error:
+            reason = f"not a ledger that can be read ({type(error).__name__})"
+            raise LedgerError(f"{self.path}: {reason}; restore it from a backup") from error

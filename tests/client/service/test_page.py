@@ -219,12 +219,9 @@ def test_forgetting_leaves_nothing(page: TestClient, device: Device) -> None:
     listed(page)
     assert page.get("/api/privacy").json()["impressions"] > 0
     assert page.post("/api/forget", json={"everything": True}).json() == {"forgotten": 2}
+    assert page.get("/api/privacy").json()["impressions"] == 0
     assert ids(listed(page)) == before
     assert device.export() == []
-    device.impressions.forget(USER)
-    for name in ("histories.sqlite", "histories.sqlite-wal"):
-        path = device.home.folder / name
-        assert not path.exists() or b"like" not in path.read_bytes().replace(b"'like'", b"")
 
 
 def test_to_forget_says_what(page: TestClient) -> None:

@@ -102,14 +102,15 @@ def test_ask_profile_and_privacy(device: Device) -> None:
 )
 def test_every_call_needs_the_token(device: Device, metadata: Any, code: grpc.StatusCode) -> None:  # noqa: ANN401
     async def calls(stub: DeviceAsyncStub) -> None:
-        for method, request in (
+        every: list[tuple[Any, Any]] = [
             (stub.Recommend, pb.RecommendRequest()),
             (stub.Explain, pb.ExplainRequest(item_id="i1")),
             (stub.Ask, pb.AskRequest(text="a")),
             (stub.SendFeedback, pb.SendFeedbackRequest(kind=LIKE, subject="i1")),
             (stub.Profile, pb.ProfileRequest()),
             (stub.PrivacyStatus, pb.PrivacyStatusRequest()),
-        ):
+        ]
+        for method, request in every:
             assert await failing(method(request, metadata=metadata, timeout=5)) is code
         with pytest.raises(aio.AioRpcError) as failed:
             async for _ in stub.WatchModel(pb.WatchModelRequest(), metadata=metadata, timeout=5):
@@ -186,7 +187,7 @@ def test_a_deadline_is_kept(device: Device, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_new_model_is_announced(device: Device, tmp_path: Path) -> None:
     async def calls(stub: DeviceAsyncStub) -> None:
-        watch = stub.WatchModel(pb.WatchModelRequest(), metadata=TOKEN, timeout=20)
+        watch: Any = stub.WatchModel(pb.WatchModelRequest(), metadata=TOKEN, timeout=20)
         first = await watch.read()
         assert first.present and first.items == 60
         await asyncio.to_thread(make_bundle, tmp_path / "bundle", 61)
