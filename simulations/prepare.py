@@ -157,7 +157,7 @@ def _key(dataset: Dataset, config: Config, encoder: Encoder) -> str:
     """Names a prepared folder by everything that it is a function of."""
     histories = dataset.histories
     parts = [
-        str(VERSION),
+        str((VERSION, multilingual.installed())),
         dataset.catalogue.sha256,
         encoder.fingerprint,
         config.data.held_out,
