@@ -17,6 +17,7 @@ from sottovoce.cli.doctor import doctor
 from sottovoce.cli.evaluate import evaluate
 from sottovoce.cli.export import export
 from sottovoce.cli.extend import extend
+from sottovoce.cli.language import language
 from sottovoce.cli.prepare import prepare
 from sottovoce.cli.report import report
 from sottovoce.cli.serve import serve
@@ -45,6 +46,7 @@ client.command()(serve)
 app.add_typer(data, name="data")
 app.add_typer(server, name="server")
 app.add_typer(client, name="client")
+app.add_typer(language, name="language")
 app.command()(simulate)
 app.command()(prepare)
 app.command()(evaluate)

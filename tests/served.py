@@ -99,7 +99,8 @@ def service(home: Path, bundle: Path | None, *arguments: str) -> Iterator[Servic
     ]
     process = subprocess.Popen(
         [*command, *given, "--port", "0", "--grpc-port", "0", *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "COLUMNS": "400"},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env={**os.environ, "COLUMNS": "400", "SOTTOVOCE_WRITER": "none"},
     )  # fmt: skip
     try:
         addresses = _wait_for(home / "service.json", process)

@@ -21,22 +21,23 @@ ENGLISH_SHARE = 0.3
 """At least this share of its words are among the most common of English."""
 
 _MARK = "\x01"
-_COMMON = frozenset(
-    """a about above across after all along also always an and another any are as at be because been before both but by
-    can come do don't down each enjoy enjoyed even ever every fan fans feel few film films find for from full get give
-    gives good great has have here how if in into is it it's its just keep kind know last like liked likely look lot love
-    made make makes many met mix mood more most much must need never new next no not now of off often on once one only or
-    other out over own part people perfect picture place plenty same see shares should show since so some something still
-    story such take taste tells than that the their them there these they thing things this those through time to too
-    under up us very want was watch way well were what when where which while who why will with without work world would
-    you you'll you're you've your""".split()
-)
-_STARTS = frozenset(
-    """a after again all also although an and another any anyone as at because both but by each even every expect fans for
-    from given having here if in it it's its just like looking love much no not on once one perfect same see since so
-    some something still such that the there these they this those though to try watch what when where whether while who
-    with you you'll you've your""".split()
-)
+_COMMON_WORDS = """
+a about above across after all along also always an and another any are as at be because been before both but by can
+come do don't down each enjoy enjoyed even ever every fan fans feel few film films find for from full get give gives
+good great has have here how if in into is it it's its just keep kind know last like liked likely look lot love made
+make makes many met mix mood more most much must need never new next no not now of off often on once one only or other
+out over own part people perfect picture place plenty same see shares should show since so some something still story
+such take taste tells than that the their them there these they thing things this those through time to too under up
+us very want was watch way well were what when where which while who why will with without work world would you you'll
+you're you've your
+"""
+_STARTING_WORDS = """
+a after again all also although an and another any anyone as at because both but by each even every expect fans for
+from given having here if in it it's its just like looking love much no not on once one perfect same see since so some
+something still such that the there these they this those though to try watch what when where whether while who with
+you you'll you've your
+"""
+_COMMON, _STARTS = frozenset(_COMMON_WORDS.split()), frozenset(_STARTING_WORDS.split())
 _NUMBERS = re.compile(
     r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen"
     r"|eighteen|nineteen|(?:twent|thirt|fort|fift|sixt|sevent|eight|ninet)(?:y|ies)\w*|dozens?|hundreds?|thousands?"
@@ -45,25 +46,36 @@ _NUMBERS = re.compile(
 )
 _PRIVATE = re.compile(r"\[(?:mail|phone)\]|https?:|www\.|@|\b\w+\.(?:com|org|net|io)\b", re.IGNORECASE)
 _ITSELF = re.compile(
-    r"\b(?:I|I'm|I've|I'd|I'll|[Mm]y|[Mm]e|we|our|AI|model|assistant|prompt|instructions?|ignore|system|recommend me|note"
-    r"|sentence|words?|above|below|user|text)\b"
+    r"\b(?:I|I'm|I've|I'd|I'll|[Mm]y|[Mm]e|we|our|AI|model|assistant|prompt|instructions?|ignore|system|recommend me"
+    r"|note|sentence|words?|above|below|user|text)\b"
 )
-_MARKUP = re.compile(r"[<>{}\[\]|*_#`~\\^=\x00-\x1f]|\.\.|--|\?|!!|,,|[,;:]\s*[.,;]")
+_CLAIMS = re.compile(
+    r"\b(?:franchise|series|sequels?|prequels?|remake|trilogy|awards?|award-winning|oscars?|winn(?:er|ing)|won|director"
+    r"|directed|starring|stars?|actors?|actress(?:es)?|cast|famous|best|greatest|most|latest|recent|newest|oldest|last"
+    r"|true story|based on|version|adaptation|adapted|novel|book|original|classic|hit|box office|critics?|rated"
+    r"|about|stor(?:y|ies)|tales?|tells|follows|set in|hero(?:es|ine)?|characters?|m[ae]n|wom[ae]n|boys?|girls?"
+    r"|plot|events)\b",
+    re.IGNORECASE,
+)
+"""What would have to be known of an item, and was not given."""
+_ARTICLE = re.compile(r"\ba (?=[aeio](?!ne\b|uro))|\ban (?![aeiouh])|\b(?:[Tt]he|[Aa]n?) \x01", re.IGNORECASE)
+_MARKUP = re.compile(r"[<>{}\[\]|*_#`~\\^=\x00\x02-\x1f]|\.\.|--|\?|!!|,,|[,;:]\s*[.,;]")
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _SENTENCE = re.compile(r"(?<=[.!])[\"”]?\s+")
-_TRAILING = re.compile(r"\b(?:a|an|the|of|and|or|with|to|in|for|by|is|are|that|which|your|its|as|from|on|at)[.!]", re.IGNORECASE)
+_TRAILING = re.compile(r"\b(?:a|an|the|of|and|or|is|are|that|which|your|its|as|from)[.!]", re.IGNORECASE)
 _UNFINISHED = re.compile(r"\s*[\"“'(]?(?:[^\W_]|['’-])*$")
 
 
 def faults(text: str, given: Given) -> list[str]:
     """Why a whole text must not be shown; empty if it may."""
-    return [*_said(text, given), *_form(text, given)]
+    return [*_said(text, given), *_style(text, given), *_form(text, given)]
 
 
 def faults_so_far(text: str, given: Given) -> list[str]:
     """Why what was written of a text so far must not be shown; its last word may be unfinished."""
     start = _open_title(text, given)
-    return list(_said(text[:start] if start is not None else text, given))
+    settled = text if start is None else text[:start]
+    return [*_said(settled, given), *_style(settled, given)]
 
 
 def _said(text: str, given: Given) -> Iterator[str]:
@@ -83,10 +95,36 @@ def _said(text: str, given: Given) -> Iterator[str]:
         yield f"a number that was not given: {unknown[0]}"
     if (match := _NUMBERS.search(bare)) and match.group().casefold() not in given.source.casefold():
         yield f"a number that was not given: {match.group()}"
+    if (
+        given.job is Job.CARD
+        and (match := _CLAIMS.search(bare))
+        and match.group().casefold() not in given.source.casefold()
+    ):
+        yield f"a claim that was not given: {match.group()}"
     if unknown := [name for name in _names(bare) if name not in _given_names(given)]:
         yield f"a name that was not given: {unknown[0]}"
     if unknown := _categories(bare, given):
         yield f"a category that was not given: {unknown[0]}"
+
+
+def _style(text: str, given: Given) -> Iterator[str]:
+    """Faults of style that are seen before a text is whole."""
+    bare = _without_titles(text, given)[0]
+    words = [word.casefold().replace("’", "'") for word in _WORD.findall(bare)]
+    said = [word for word in words if word not in _COMMON]
+    if len(set(said)) < len(said) or len(set(_quadruples(words))) < len(_quadruples(words)):
+        yield "it repeats itself"
+    if _ARTICLE.search(bare):
+        yield "a wrong article"
+    if given.job is Job.CARD and any(
+        re.search(rf"{re.escape(name)}(?: is\b| was\b| has\b|'s\b)", text) for name in _others(given)
+    ):
+        yield "it speaks of another item"
+
+
+def _others(given: Given) -> set[str]:
+    own = {form for form, _ in title_forms(given.title)}
+    return {form for title in given.reasons for form, _ in title_forms(title)} - own
 
 
 def _form(text: str, given: Given) -> Iterator[str]:
@@ -104,11 +142,13 @@ def _form(text: str, given: Given) -> Iterator[str]:
         yield "a broken sentence"
     if sum(word in _COMMON for word in words) < ENGLISH_SHARE * len(words):
         yield "not English"
-    if any(a == b for a, b in zip(words, words[1:], strict=False)) or len(set(_triples(words))) < len(_triples(words)):
-        yield "it repeats itself"
+    if given.job is Job.CARD and given.title and not any(form in text for form, _ in title_forms(given.title)):
+        yield "it does not name the item"
+    if given.job is Job.CARD and given.reasons and not any(name in text for name in _others(given)):
+        yield "it names no reason"
 
 
-def _triples(words: list[str]) -> list[tuple[str, ...]]:
+def _quadruples(words: list[str]) -> list[tuple[str, ...]]:
     return list(zip(words, words[1:], words[2:], words[3:], strict=False))
 
 
@@ -130,7 +170,9 @@ def _without_titles(text: str, given: Given) -> tuple[str, bool]:
 @lru_cache(maxsize=256)
 def _forms(titles: tuple[str, ...]) -> list[tuple[str, str]]:
     """Every way to write each title, the longest first, and its year."""
-    return sorted({(form, year) for title in titles for form, year in title_forms(title)}, key=lambda f: (-len(f[0]), f))
+    return sorted(
+        {(form, year) for title in titles for form, year in title_forms(title)}, key=lambda f: (-len(f[0]), f)
+    )
 
 
 def _open_title(text: str, given: Given) -> int | None:
@@ -172,7 +214,9 @@ def _categories(bare: str, given: Given) -> list[str]:
     lower = bare.casefold()
     own = set(given.categories)
     return [
-        lower[slice(*each.span)] for each in _vocabulary(given.vocabulary).find(lower) if not own.intersection(each.values)
+        lower[slice(*each.span)]
+        for each in _vocabulary(given.vocabulary).find(lower)
+        if not own.intersection(each.values)
     ]
 
 

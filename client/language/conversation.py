@@ -9,22 +9,23 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from sottovoce.client.database import Database
 from sottovoce.client.language import wording
-from sottovoce.client.language.listing import Asker, Rephrase, listing, wish_of
+from sottovoce.client.language.listing import Asker, Encode, Rephrase, listing, wish_of
 from sottovoce.client.language.parse import Command, Reading, Shown, parse
 from sottovoce.client.language.request import Request, numbers_of
 from sottovoce.client.language.vocabulary import YEAR, Vocabulary
 from sottovoce.client.masking import mask_personal
 from sottovoce.client.recommender import Recommendation, Recommender
-from sottovoce.common.catalogue import Catalogue
+from sottovoce.client.taste import Wish
 from sottovoce.common.errors import ConfigError
 from sottovoce.common.history import IntArray
+from sottovoce.common.item_table import ItemTable
 
 MOST_BYTES = 4_000
 """A sentence is no longer than this in UTF-8."""
@@ -60,6 +61,7 @@ class Turn:
     Attributes:
         request: All that is asked for now.
         listed: The list, best first.
+        wish: Where words and items of the request point to.
         answer: One sentence back.
         chips: The request, one chip per constraint.
         unsure: The rules found nothing in the sentence: the encoder alone led the list.
@@ -67,6 +69,7 @@ class Turn:
 
     request: Request
     listed: tuple[Recommendation, ...]
+    wish: Wish | None
     answer: str
     chips: tuple[Chip, ...]
     unsure: bool = False
@@ -146,6 +149,7 @@ class Talk:
         user: Who talks.
         n: Length of a list.
         rephrase: Other words for what the rules are unsure of.
+        encode: Places words, in the place of the recommender.
     """
 
     recommender: Recommender
@@ -153,6 +157,7 @@ class Talk:
     user: str
     n: int = 10
     rephrase: Rephrase | None = None
+    encode: Encode | None = None
 
     def say(self, asker: Asker, sentence: str) -> Turn:
         """Take one sentence up, and give the list that follows.
@@ -201,9 +206,9 @@ class Talk:
         return self._turn(asker, Request() if last is None else last.request, chinese)
 
     def _read(self, words: str, last: Said | None) -> Reading:
-        catalogue = self.recommender.bundle.catalogue
-        shown = Shown() if last is None else _shown(catalogue, self.recommender.positions(last.shown))
-        vocabulary = Vocabulary.of(catalogue)
+        table = self.recommender.model.table
+        shown = Shown() if last is None else _shown(table, self.recommender.positions(last.shown))
+        vocabulary = Vocabulary.of(table)
         reading = parse(words, vocabulary, shown)
         if reading.unsure and self.rephrase is not None and (other := self.rephrase(words)):
             again = parse(other, vocabulary, shown)
@@ -211,40 +216,40 @@ class Talk:
         return reading
 
     def _turn(self, asker: Asker, request: Request, chinese: bool, unsure: bool = False) -> Turn:
-        listed = tuple(listing(self.recommender, asker, request, self.n))
-        count = int(request.allowed(self.recommender.bundle.catalogue).sum())
+        wish = wish_of(self.recommender, request, self.encode)
+        listed = tuple(listing(self.recommender, asker, request, self.n, wish))
+        count = int(request.allowed(self.recommender.model.table).sum())
         chips = tuple(Chip(at, each.kind, wording.label(each, chinese)) for at, each in enumerate(request.constraints))
-        return Turn(request, listed, wording.found(count if listed else 0, chinese), chips, unsure)
+        return Turn(request, listed, wish, wording.found(count if listed else 0, chinese), chips, unsure)
 
     def _why(self, asker: Asker, reading: Reading, last: Said | None, chinese: bool) -> Turn:
         turn = self.now(asker, chinese)
         if reading.missing or last is None:
             return _answered(turn, wording.no_such_place(chinese))
         recommender, request = self.recommender, last.request
-        item = recommender.bundle.catalogue.position[last.shown[reading.place]]
-        wish = wish_of(recommender, request)
-        reasons = recommender.reasons(asker.history, item, REASONS, feedback=asker.feedback, wish=wish)
-        popularity = recommender.bundle.model.head.b
+        item = recommender.model.table.position[last.shown[reading.place]]
+        reasons = recommender.reasons(asker.history, item, REASONS, feedback=asker.feedback, wish=turn.wish)
+        popularity = recommender.model.index.b
         checked = [
             each for each in request.constraints if each.kind in ("any_of", "between", "none_of", "wanted", "like")
         ]
         answer = wording.why(
-            recommender.bundle.catalogue.titles[item], [each.title for each in reasons],
+            recommender.model.table.titles[item], [each.title for each in reasons],
             bool(popularity[item] >= np.quantile(popularity, 0.9)), checked, chinese,
         )  # fmt: skip
         return _answered(turn, answer)
 
     def _keep(self, said: str, turn: Turn) -> None:
-        ids = self.recommender.bundle.catalogue.ids
+        ids = self.recommender.model.table.ids
         self.conversations.keep(self.user, said, turn.request, [ids[each.item] for each in turn.listed])
 
 
 def _answered(turn: Turn, answer: str) -> Turn:
-    return Turn(turn.request, turn.listed, answer, turn.chips, turn.unsure)
+    return replace(turn, answer=answer)
 
 
-def _shown(catalogue: Catalogue, rows: IntArray) -> Shown:
-    years = numbers_of(catalogue, YEAR)[rows]
+def _shown(table: ItemTable, rows: IntArray) -> Shown:
+    years = numbers_of(table, YEAR)[rows]
     known = years[~np.isnan(years)]
-    ids, titles = ([column[row] for row in rows.tolist()] for column in (catalogue.ids, catalogue.titles))
+    ids, titles = ([column[row] for row in rows.tolist()] for column in (table.ids, table.titles))
     return Shown(tuple(ids), tuple(titles), float(np.median(known)) if len(known) else None)

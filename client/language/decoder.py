@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 
 from sottovoce.client.language.weights import Shape
 
@@ -75,7 +74,7 @@ class _Layer:
     def __call__(self, x: Tensor, turns: tuple[Tensor, Tensor], start: int) -> Tensor:
         x = x + self.outward(self._attend(_normed(x, self.norms[0], self.shape.epsilon), turns, start))
         gate, up = self.up(_normed(x, self.norms[1], self.shape.epsilon)).chunk(2, dim=-1)
-        return x + self.down(F.silu(gate) * up)
+        return x + self.down(nn.functional.silu(gate) * up)
 
     def _attend(self, x: Tensor, turns: tuple[Tensor, Tensor], start: int) -> Tensor:
         count, heads, keys = len(x), self.shape.heads, self.shape.key_heads
@@ -85,7 +84,7 @@ class _Layer:
         self.cache[1, :, start:end] = v
         seen = None if count == 1 else torch.ones(count, end, dtype=torch.bool).tril(start)
         known = self.cache[:, None, :, :end]
-        mixed = F.scaled_dot_product_attention(
+        mixed = nn.functional.scaled_dot_product_attention(
             _turned(q, turns)[None], known[0], known[1], attn_mask=seen, enable_gqa=True
         )
         return mixed[0].transpose(0, 1).reshape(count, -1)

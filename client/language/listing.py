@@ -21,6 +21,12 @@ AGAINST = 0.6
 FOUND = 10
 """Without an encoder, words stand for the middle of this many items that hold them."""
 
+Encode = Callable[[str], FloatArray]
+"""The place of words in the item space, shape [d]."""
+
+Rephrase = Callable[[str], str | None]
+"""Other words for a sentence that the rules are unsure of, for example by a language model; `None` if it has none."""
+
 AS_EVER = Surprise(diversity=0, long_tail=0)
 
 
@@ -37,45 +43,49 @@ class Asker:
     feedback: Feedback = NOTHING_SAID
 
 
-def listing(recommender: Recommender, asker: Asker, request: Request, n: int) -> list[Recommendation]:
-    """The `n` best items that satisfy every constraint; fewer, if fewer do."""
-    refused = np.flatnonzero(~request.allowed(recommender.bundle.catalogue))
+def listing(
+    recommender: Recommender, asker: Asker, request: Request, n: int, wish: Wish | None
+) -> list[Recommendation]:
+    """The `n` best items that satisfy every constraint, led by the wish; fewer, if fewer do."""
+    refused = np.flatnonzero(~request.allowed(recommender.model.table))
     ways = next(
         (each for each in request.constraints if isinstance(each, Surprise)), Surprise(diversity=0, long_tail=0)
     )
     return recommender.recommend(
-        asker.history, n, refused.tolist(), feedback=asker.feedback, wish=wish_of(recommender, request),
+        asker.history, n, refused.tolist(), feedback=asker.feedback, wish=wish,
         diversity=ways.diversity, long_tail=ways.long_tail,
     )  # fmt: skip
 
 
-def wish_of(recommender: Recommender, request: Request) -> Wish | None:
-    """Where in the item space the request's words and items point to; `None` if there are none."""
-    vectors, total = recommender.bundle.model.vectors, np.zeros(recommender.bundle.model.vectors.shape[1])
-    position = recommender.bundle.catalogue.position
+def wish_of(recommender: Recommender, request: Request, encode: Encode | None = None) -> Wish | None:
+    """Where in the item space the request's words and items point to; `None` if there are none.
+
+    Args:
+        recommender: The model.
+        request: What is asked for.
+        encode: In the place of the recommender's own, for example one that remembers; raises `EncoderError` likewise.
+    """
+    encode = encode or recommender.encode_wish
+    position, total = recommender.model.table.position, np.zeros(recommender.model.dimension)
     for each in request.constraints:
         match each:
             case Wanted(text=text):
-                total += _place(recommender, text)
+                total += _place(recommender, encode, text)
             case Unwanted(text=text):
-                total -= AGAINST * _place(recommender, text)
+                total -= AGAINST * _place(recommender, encode, text)
             case Like(item=item) if item in position:
-                total += vectors[position[item]]
+                total += recommender.wish_like(position[item]).vector
             case Unlike(item=item) if item in position:
-                total -= AGAINST * vectors[position[item]]
+                total -= AGAINST * recommender.wish_like(position[item]).vector
     length = float(np.linalg.norm(total))
     return Wish((total / length).astype(np.float32), LED) if length > 0 else None
 
 
-def _place(recommender: Recommender, text: str) -> FloatArray:
+def _place(recommender: Recommender, encode: Encode, text: str) -> FloatArray:
     """By the encoder; where there is none, in the middle of the items that hold the words."""
     try:
-        return recommender.encode_wish(text)
+        return encode(text)
     except EncoderError:
         found = recommender.search(text, FOUND)
-        middle = recommender.bundle.model.vectors[found].sum(axis=0)
+        middle = recommender.model.content_rows(np.array(found, dtype=np.int64)).sum(axis=0)
         return np.asarray(middle / max(float(np.linalg.norm(middle)), 1e-9), dtype=np.float32)
-
-
-Rephrase = Callable[[str], str | None]
-"""Other words for a sentence that the rules are unsure of, for example by a language model; `None` if it has none."""

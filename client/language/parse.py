@@ -24,9 +24,10 @@ from sottovoce.client.language.request import (
     Unwanted,
     Wanted,
 )
-from sottovoce.client.language.vocabulary import CATEGORIES, YEAR, Vocabulary
+from sottovoce.client.language.vocabulary import YEAR, Vocabulary
 from sottovoce.client.language.words import EMPTY, EMPTY_CHINESE
 from sottovoce.client.language.years import Clock, find_years
+from sottovoce.common.item_table import CATEGORIES
 
 
 class Command(StrEnum):

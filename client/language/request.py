@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from sottovoce.common.catalogue import Catalogue
+from sottovoce.common.item_table import ItemTable
 
-SEPARATOR = " | "
 MOST_CONSTRAINTS = 40
 
 BoolArray = NDArray[np.bool_]
@@ -118,21 +117,21 @@ class Request:
         """Without the constraint at `place`; itself, if there is none."""
         return Request(tuple(each for at, each in enumerate(self.constraints) if at != place))
 
-    def allowed(self, catalogue: Catalogue) -> BoolArray:
+    def allowed(self, table: ItemTable) -> BoolArray:
         """Which items satisfy every constraint on attributes, shape [I]; what has no such attribute does not."""
-        mask = np.ones(len(catalogue), dtype=bool)
+        mask = np.ones(len(table), dtype=bool)
         for each in self.constraints:
             match each:
                 case AnyOf(attribute=attribute, values=values):
-                    mask &= _has(catalogue, attribute, values)
+                    mask &= _has(table, attribute, values)
                 case NoneOf(attribute=attribute, values=values):
-                    mask &= ~_has(catalogue, attribute, values)
+                    mask &= ~_has(table, attribute, values)
                 case Between():
-                    mask &= _within(catalogue, each)
+                    mask &= _within(table, each)
                 case Like(item=item) | Unlike(item=item):
-                    mask[_rows(catalogue, (item,))] = False
+                    mask[_rows(table, (item,))] = False
                 case NotThese(items=items):
-                    mask[_rows(catalogue, items)] = False
+                    mask[_rows(table, items)] = False
         return mask
 
     def json(self) -> str:
@@ -149,16 +148,12 @@ class Request:
         return cls(_CONSTRAINTS.validate_json(text))
 
 
-def values_of(catalogue: Catalogue, attribute: str) -> list[set[str]]:
-    """The values that each item has of an attribute."""
-    column = catalogue.attributes.get(attribute, ("",) * len(catalogue))
-    return [set(filter(None, text.split(SEPARATOR))) for text in column]
-
-
-def numbers_of(catalogue: Catalogue, attribute: str) -> NDArray[np.float64]:
+def numbers_of(table: ItemTable, attribute: str) -> NDArray[np.float64]:
     """An attribute as numbers, shape [I]; NaN where it is none."""
-    column = catalogue.attributes.get(attribute, ("",) * len(catalogue))
-    return np.array([_number(text) for text in column], dtype=np.float64)
+    column = table.attributes.get(attribute)
+    if column is None:
+        return np.full(len(table), np.nan)
+    return np.array([_number(text) for text in column.values], dtype=np.float64)[column.codes]
 
 
 def _number(text: str) -> float:
@@ -168,13 +163,13 @@ def _number(text: str) -> float:
         return float("nan")
 
 
-def _has(catalogue: Catalogue, attribute: str, values: tuple[str, ...]) -> BoolArray:
-    sought = set(values)
-    return np.array([bool(found & sought) for found in values_of(catalogue, attribute)], dtype=bool)
+def _has(table: ItemTable, attribute: str, values: tuple[str, ...]) -> BoolArray:
+    column, sought = table.attributes.get(attribute), set(values)
+    return np.zeros(len(table), dtype=bool) if column is None else column.where(lambda parts: bool(sought & set(parts)))
 
 
-def _within(catalogue: Catalogue, bounds: Between) -> BoolArray:
-    numbers = numbers_of(catalogue, bounds.attribute)
+def _within(table: ItemTable, bounds: Between) -> BoolArray:
+    numbers = numbers_of(table, bounds.attribute)
     known = ~np.isnan(numbers)
     low = -np.inf if bounds.low is None else bounds.low
     high = np.inf if bounds.high is None else bounds.high
@@ -182,8 +177,8 @@ def _within(catalogue: Catalogue, bounds: Between) -> BoolArray:
     return np.asarray(known & ~inside if bounds.outside else inside)
 
 
-def _rows(catalogue: Catalogue, items: tuple[str, ...]) -> list[int]:
-    return [catalogue.position[item] for item in items if item in catalogue.position]
+def _rows(table: ItemTable, items: tuple[str, ...]) -> list[int]:
+    return [table.position[item] for item in items if item in table.position]
 
 
 def _beside(old: Constraint, new: Constraint) -> Constraint | None:

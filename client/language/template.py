@@ -16,7 +16,11 @@ def template(given: Given) -> str:
         case Job.CARD:
             return _card(given)
         case Job.TASTE:
-            return f"You mostly like {_listed([name.lower() for name in given.categories[:3]])}." if given.categories else ""
+            return (
+                f"You mostly like {_listed([name.lower() for name in given.categories[:3]])}."
+                if given.categories
+                else ""
+            )
         case Job.DIGEST:
             return _lead(given.source)
 

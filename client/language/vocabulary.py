@@ -10,11 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from sottovoce.client.language.request import values_of
 from sottovoce.client.language.words import FILM_AGES, FILM_MOODS, FILM_WORDS
-from sottovoce.common.catalogue import Catalogue
+from sottovoce.common.item_table import CATEGORIES, ItemTable
 
-CATEGORIES, YEAR = "categories", "year"
+YEAR = "year"
 SHARED = 4
 """A catalogue with as many categories of films as this is spoken of by the words for films."""
 
@@ -54,14 +53,13 @@ class Vocabulary:
     titles: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, catalogue: Catalogue) -> Vocabulary:
+    def of(cls, table: ItemTable) -> Vocabulary:
         """The vocabulary of a catalogue."""
-        names = sorted(set().union(*values_of(catalogue, CATEGORIES))) if len(catalogue) else []
-        years = [int(year) for year in catalogue.attributes.get(YEAR, ()) if re.fullmatch(r"\d{4}", year)]
-        titles = {
-            plain_title(title): (item, title) for item, title in zip(catalogue.ids, catalogue.titles, strict=True)
-        }
-        return cls(tuple(names), max(years, default=None), titles)
+        columns = table.attributes
+        names = {name for parts in columns[CATEGORIES].parts for name in parts} if CATEGORIES in columns else set()
+        years = [int(year) for year in columns[YEAR].values if re.fullmatch(r"\d{4}", year)] if YEAR in columns else []
+        titles = {plain_title(title): (item, title) for item, title in zip(table.ids, table.titles, strict=True)}
+        return cls(tuple(sorted(names)), max(years, default=None), titles)
 
     def title_at(self, text: str, start: int) -> Title | None:
         """The longest title that `text` (lower case) has from `start` on."""

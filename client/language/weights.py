@@ -129,7 +129,7 @@ def _gguf(path: Path) -> Model:
     if not path.is_file():
         raise DataError(path, "no language model here")
     reader = GGUFReader(path)
-    fields = {name: field for name, field in reader.fields.items()}
+    fields = dict(reader.fields)
     kind = str(fields["general.architecture"].contents())
     if kind != "llama":
         raise DataError(path, f"a model of architecture {kind!r}: only `llama` can be read")
@@ -187,5 +187,7 @@ def _gguf_tokenizer(fields: dict[str, Any]) -> Tokenizer:
     )
     tokenizer.decoder = decoders.ByteLevel()
     kinds = fields["tokenizer.ggml.token_type"].contents()
-    tokenizer.add_special_tokens([AddedToken(t, special=True) for t, kind in zip(tokens, kinds, strict=True) if kind == 3])
+    tokenizer.add_special_tokens(
+        [AddedToken(t, special=True) for t, kind in zip(tokens, kinds, strict=True) if kind == 3]
+    )
     return tokenizer

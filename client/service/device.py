@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +16,10 @@ import numpy as np
 
 from sottovoce.client.histories import Event, Kind
 from sottovoce.client.home import Home
+from sottovoce.client.language.cards import CardText, CardTexts, find_writer
+from sottovoce.client.language.conversation import Chip, Conversations, Talk, Turn
+from sottovoce.client.language.given import Given, Job
+from sottovoce.client.language.listing import Asker
 from sottovoce.client.masking import mask_personal
 from sottovoce.client.recommender import CATEGORIES, Explanation, Recommender
 from sottovoce.client.service.impressions import Impressions
@@ -56,6 +60,23 @@ class NotFoundError(InputError):
 
 class TooLongError(InputError):
     """A text that is longer than anybody writes."""
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """One turn of a conversation: the list, an answer, and what is asked for, one chip each.
+
+    Attributes:
+        listing: The list.
+        answer: One sentence.
+        chips: What is asked for now; each can be taken away.
+        unsure: No rule understood the sentence: the encoder, or a search, alone led the list.
+    """
+
+    listing: Listing
+    answer: str
+    chips: tuple[Chip, ...]
+    unsure: bool
 
 
 @dataclass(frozen=True)
@@ -101,6 +122,8 @@ class Device:
         self.models = models
         self.user = user
         self.impressions = Impressions(home.folder / "impressions.sqlite")
+        self.conversations = Conversations(home.folder / "conversations.sqlite")
+        self.texts = CardTexts(find_writer())
         self._people = People(home.histories, user)
         self._spent: tuple[object, float | None] | None = None
         self._wishes: OrderedDict[tuple[str, str], FloatArray] = OrderedDict()
@@ -109,6 +132,7 @@ class Device:
     def close(self) -> None:
         """Write what waits, and let go of the home."""
         self.impressions.close()
+        self.texts.close()
         self._people.close()
 
     def recommend(self, wanted: Wanted, like: str = "") -> Listing:
@@ -149,6 +173,36 @@ class Device:
         except EncoderError:
             listing = self._found(loaded, person, wanted, words)
         return replace(listing, masked=words != text)
+
+    def say(self, sentence: str, n: int) -> Spoken:
+        """Take a sentence of the conversation up: it refines what is asked for, and the list follows.
+
+        Raises:
+            NoModelError, ConfigError
+            DataError: it could not be kept.
+        """
+        return self._spoken(lambda talk, asker: talk.say(asker, sentence), n)
+
+    def unsay(self, place: int | None, n: int, chinese: bool) -> Spoken:
+        """The conversation as it stands, without the constraint at `place`, if one is named."""
+        return self._spoken(
+            lambda talk, asker: talk.now(asker, chinese) if place is None else talk.drop(asker, place, chinese), n
+        )
+
+    def text(self, item_id: str) -> CardText:
+        """What a card says in words, now: it may be written on while the list is there already.
+
+        Raises:
+            NoModelError, NotFoundError
+        """
+        loaded, person = self._now()
+        card = self._card(loaded, person, self._position(loaded, item_id), None, None, 0.0)
+        return self.texts.ask(
+            Given(
+                Job.CARD, card.title, card.year, card.categories, tuple(term.title for term in card.reasons[:2]),
+                vocabulary=self.categories(loaded),
+            )
+        )  # fmt: skip
 
     def understands(self) -> bool:
         """Whether wishes are read by an encoder; where not, they are searched for."""
@@ -232,6 +286,8 @@ class Device:
         """
         gone = self.home.histories.forget(self.user, subject)
         self.impressions.forget(self.user, subject)
+        self.conversations.forget(self.user, subject)
+        self.texts.forget()
         return gone
 
     def history(self, offset: int, limit: int) -> HistoryPage:
@@ -321,6 +377,16 @@ class Device:
     def _now(self) -> tuple[Loaded, Person]:
         loaded = self.models.current()
         return loaded, person_of(self._people.taste(), loaded.recommender)
+
+    def _spoken(self, act: Callable[[Talk, Asker], Turn], n: int) -> Spoken:
+        loaded, person = self._now()
+        talk = Talk(
+            loaded.recommender, self.conversations, self.user, n, encode=lambda words: self._understood(loaded, words)
+        )
+        turn = act(talk, Asker(person.history, person.feedback))
+        scored: list[tuple[int, float | None]] = [(each.item, each.probability) for each in turn.listed]
+        basis = Basis.WISH if turn.chips else Basis.POPULARITY if person.unknown else Basis.HISTORY
+        return Spoken(self._shown(loaded, person, scored, basis, turn.wish), turn.answer, turn.chips, turn.unsure)
 
     def _listing(
         self,

@@ -64,6 +64,21 @@ class Said(_Body):
     subject: Annotated[str, Field(min_length=1, max_length=1000)]
 
 
+class Spoke(_Body):
+    """One sentence of a conversation."""
+
+    sentence: str
+    n: Count = 12
+
+
+class Unsaid(_Body):
+    """One constraint that is taken away; none just shows the list."""
+
+    place: Annotated[int, Field(ge=0)] | None = None
+    chinese: bool = False
+    n: Count = 12
+
+
 class ToForget(_Body):
     """One item or category, or everything."""
 
@@ -99,6 +114,18 @@ def _lists(app: FastAPI, device: Device) -> None:
     def ask(asked: Asked) -> Response:
         wanted = Wanted(asked.n, asked.categories, **MODES[asked.mode])
         return _told(device.ask(asked.text, asked.weight, wanted))
+
+    @app.post("/api/say")
+    def say(spoke: Spoke) -> Response:
+        return _told(device.say(spoke.sentence, spoke.n))
+
+    @app.post("/api/unsay")
+    def unsay(unsaid: Unsaid) -> Response:
+        return _told(device.unsay(unsaid.place, unsaid.n, unsaid.chinese))
+
+    @app.get("/api/text")
+    def text(item: Annotated[list[str], Query(max_length=MOST_CARDS)]) -> Response:
+        return _json({"texts": {each: asdict(device.text(each)) for each in item}})
 
     @app.post("/api/explain")
     def explain(what: ToExplain) -> Response:

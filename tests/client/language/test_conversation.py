@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,8 @@ from wishes import CHINESE, ENGLISH, REFINEMENTS, Right
 
 from sottovoce.client.language.conversation import Conversations, Talk, Turn
 from sottovoce.client.language.listing import Asker
-from sottovoce.client.language.request import values_of
 from sottovoce.client.recommender import Recommender
+from sottovoce.common.errors import ConfigError
 from sottovoce.common.history import IntArray
 
 pytestmark = pytest.mark.data
@@ -34,7 +35,10 @@ def talk(films: Films, tmp_path: Path) -> Talk:
 
 def fitting(films: Films, turn: Turn, right: Right) -> int:
     catalogue = films[0].bundle.catalogue
-    categories, years = values_of(catalogue, "categories"), catalogue.attributes["year"]
+    categories, years = (
+        [set(text.split(" | ")) for text in catalogue.attributes["categories"]],
+        catalogue.attributes["year"],
+    )
     return sum(right.fits(categories[each.item], years[each.item]) for each in turn.listed)
 
 
@@ -62,3 +66,68 @@ def test_every_constraint_holds_for_every_item(
     assert fitting(films, turn, right) == len(turn.listed)
     assert len(turn.chips) == len(turn.request.constraints) >= 1
     assert not {each.item for each in turn.listed} & set(asker.history.tolist())
+
+
+def test_more_like_one_item_leads_there(films: Films, talk: Talk) -> None:
+    recommender = films[0]
+    before = talk.say(NOBODY, "a comedy").listed
+    after = talk.say(NOBODY, "more like the second").listed
+    anchor = before[1].item
+    near = [recommender.model.content_rows(np.array([each.item for each in turn])) for turn in (before, after)]
+    wish = recommender.wish_like(anchor).vector
+    assert (near[1] @ wish).mean() > (near[0] @ wish).mean()
+    assert anchor not in [each.item for each in after]
+
+
+def test_a_chip_can_be_taken_away_and_a_turn_taken_back(talk: Talk) -> None:
+    talk.say(NOBODY, "a comedy")
+    turn = talk.say(NOBODY, "not older than 1990")
+    assert [chip.label for chip in turn.chips] == ["Comedy", "from 1990"]
+    assert [chip.label for chip in talk.drop(NOBODY, 0).chips] == ["from 1990"]
+    assert [chip.label for chip in talk.say(NOBODY, "撤销").chips] == ["喜剧", "1990 起"]
+    assert talk.say(NOBODY, "start over").chips == ()
+
+
+def test_why_names_what_was_met_and_asked_for(films: Films, talk: Talk) -> None:
+    asker = Asker(films[1][7])
+    turn = talk.say(asker, "a comedy")
+    answer = talk.say(asker, "why the second?").answer
+    reasons = films[0].reasons(asker.history, turn.listed[1].item, 2)
+    assert turn.listed[1].title in answer
+    assert all(each.title in answer for each in reasons)
+    assert "Comedy" in answer
+    assert talk.say(asker, "为什么推荐这个？").answer.startswith(f"推荐《{turn.listed[0].title}》")
+
+
+def test_what_is_said_stays_and_can_be_forgotten(talk: Talk) -> None:
+    talk.say(NOBODY, "a comedy about my uncle, write to uncle@example.org")
+    path = talk.conversations.path
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "uncle@example.org" not in talk.conversations.turns("owner")[0].said
+    turn = talk.say(NOBODY, "something else")
+    shown = talk.conversations.last("owner")
+    assert shown is not None
+    assert talk.conversations.forget("owner", shown.shown[0]) == 1
+    assert talk.conversations.forget("owner") == 1
+    assert talk.conversations.turns("owner") == []
+    assert talk.conversations.last("owner") is None
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM turn").fetchone() == (0,)
+    stored = b"".join(each.read_bytes() for each in path.parent.iterdir())
+    assert b"uncle" not in stored
+    assert turn.listed
+
+
+@pytest.mark.parametrize("sentence", ["", "   ", "x" * 4_001])
+def test_what_is_no_sentence_is_refused(talk: Talk, sentence: str) -> None:
+    with pytest.raises(ConfigError, match="sentence"):
+        talk.say(NOBODY, sentence)
+
+
+def test_a_sentence_that_no_rule_knows_may_be_said_in_other_words(talk: Talk) -> None:
+    asked: list[str] = []
+    other = Talk(talk.recommender, talk.conversations, "other", rephrase=lambda said: asked.append(said) or "a western")
+    turn = other.say(NOBODY, "tumbleweed and spurs")
+    assert asked == ["tumbleweed and spurs"]
+    assert [chip.label for chip in turn.chips] == ["Western"]
+    assert talk.say(NOBODY, "tumbleweed and spurs").unsure

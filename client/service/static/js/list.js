@@ -6,6 +6,7 @@ import { el } from "./dom.js";
 import { give } from "./feedback.js";
 import { lookup } from "./lookup.js";
 import { category, number, t } from "./strings.js";
+import { tellTexts } from "./texts.js";
 import { complain } from "./toast.js";
 import { why } from "./why.js";
 
@@ -139,6 +140,7 @@ function draw(answer) {
     cards.length === wanted.n && wanted.n < 96
       ? el("p", { class: "end" }, el("button", { type: "button", onclick: () => { const next = wanted.n + 1; wanted.n += PAGE; refresh(next); } }, t("more")))
       : "");
+  tellTexts(results);
 }
 
 function heading(answer) {

@@ -7,9 +7,10 @@ import { showList } from "./list.js";
 import { showModel } from "./model.js";
 import { showPrivacy } from "./privacy.js";
 import { currentLanguage, failure, setLanguage, t } from "./strings.js";
+import { showTalk } from "./talk.js";
 import { showTaste } from "./taste.js";
 
-const SECTIONS = { "": showList, taste: showTaste, history: showHistory, privacy: showPrivacy, model: showModel };
+const SECTIONS = { "": showList, talk: showTalk, taste: showTaste, history: showHistory, privacy: showPrivacy, model: showModel };
 const THEMES = ["auto", "light", "dark"];
 const POLL_MS = 30_000;
 const main = document.getElementById("main");

@@ -15,6 +15,10 @@ const TABLE = {
     ask_masked: "What looked like personal data was masked before it was read.",
     asked: "For “{text}”", asked_keywords: "Found for “{text}”", asked_nothing: "Nothing fits these words. Try others.",
 
+    nav_talk: "Talk", talk_label: "Say what the list should be like", talk_button: "Say", talk_chips: "What you asked for",
+    talk_placeholder: "a comedy, but not older than 1990", talk_remove: "Take away: {label}", by_model: "(written by a model)",
+    talk_hint: "Each sentence refines the list. What you say is kept on this machine, and forgotten with your history.",
+
     lists: "Lists", mode_for_you: "For you", mode_varied: "More varied", mode_gems: "Lesser known",
     filter: "Categories", filter_all: "All categories", filter_count: "{n} chosen", filter_clear: "Show all",
     list_title: "For you", list_from: "From {n} things in your history.", list_from_one: "From one thing in your history.",
@@ -96,6 +100,10 @@ const TABLE = {
     ask_hint_keywords: "本机没有安装文本编码器，因此按字面关键词搜索。",
     ask_masked: "看起来像个人信息的内容在读取之前已被遮盖。",
     asked: "关于“{text}”", asked_keywords: "按“{text}”搜索的结果", asked_nothing: "没有合适的结果，换个说法试试。",
+
+    nav_talk: "对话", talk_label: "说说你想要的列表", talk_button: "说", talk_chips: "你的要求",
+    talk_placeholder: "一部喜剧，不要早于1990年", talk_remove: "去掉：{label}", by_model: "（由模型撰写）",
+    talk_hint: "每句话都会细化列表。你说的话只保存在本机，并随历史一起遗忘。",
 
     lists: "列表", mode_for_you: "为你推荐", mode_varied: "更多样", mode_gems: "冷门佳作",
     filter: "类别", filter_all: "全部类别", filter_count: "已选 {n} 个", filter_clear: "全部显示",

@@ -1,0 +1,164 @@
+"""Write a text word by word, each word checked against the given facts before the next one is chosen.
+
+A word that says what was not given is taken back and its first token forbidden at that place: decoding that is
+constrained by the same check that has the last word. So what was passed on of a text never has to be taken back for
+what it names, only for how it ends.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sottovoce.client.language.check import faults, faults_so_far
+from sottovoce.client.language.given import Given, Job
+from sottovoce.client.language.piece import Piece
+from sottovoce.client.language.prompts import EXAMPLES, openings, question
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from torch import Tensor
+
+    from sottovoce.client.language.decoder import Decoder
+
+MOST_TOKENS = (30, 48)
+"""Of the first try, and of the second; what is taken back is granted twice."""
+TEMPERATURE, LIKELY = 0.5, 8
+MOST_BACK = 16
+"""Words that may be taken back in one try."""
+
+
+@dataclass
+class Composer:
+    """Writes with one model; what the model has read of the examples stays in its cache."""
+
+    decoder: Decoder
+    tokenizer: Tokenizer
+    _job: Job | None = field(default=None, init=False)
+    _prefix: int = field(default=0, init=False)
+
+    def compose(self, given: Given) -> Iterator[Piece]:
+        """A text of the given facts as it grows; the last piece is whole, or says why there is none."""
+        tokens = 0
+        piece = Piece(refused="nothing to write of", done=True)
+        for opening, most in zip(openings(given), MOST_TOKENS, strict=False):
+            draft = _Draft(self, given, opening, most)
+            for piece in draft.pieces(tokens):
+                if not piece.refused:
+                    yield piece
+            if not piece.refused:
+                return
+            tokens = piece.tokens
+        yield piece
+
+    def prepare(self, job: Job) -> None:
+        """Read the examples of a job, so that its first words come soon."""
+        if self._job is not job:
+            self.decoder.back(0)
+            self.decoder.read(self.tokenizer.encode(EXAMPLES[job]).ids)
+            self._job, self._prefix = job, self.decoder.length
+
+    def ask(self, given: Given, opening: str) -> Tensor:
+        """Read the facts and how the text begins; logits of what comes next."""
+        self.prepare(given.job)
+        self.decoder.back(self._prefix)
+        return self.decoder.read(self.tokenizer.encode(question(given) + opening).ids)
+
+
+class _Draft:
+    """One text in the making."""
+
+    def __init__(self, composer: Composer, given: Given, opening: str, most: int) -> None:
+        self.decoder, self.tokenizer, self.given, self.opening = composer.decoder, composer.tokenizer, given, opening
+        self.most = most
+        self.logits = [composer.ask(given, opening)]
+        self.start = composer.decoder.length
+        self.written: list[int] = []
+        self.chance = random.Random(given.key)  # noqa: S311 (variety, no secret)
+        self.safe = opening
+        self.tokens = 0
+        self.taken_back = 0
+        self.ended = False
+        self.refused = ""
+
+    def pieces(self, before: int) -> Iterator[Piece]:
+        """The text as it grows; `before` are the tokens of earlier tries."""
+        shown = ""
+        while not self.ended:
+            self.step()
+            if self.safe != shown and not self.ended:
+                shown = self.safe
+                yield Piece(shown.strip(), tokens=before + self.tokens)
+        text = "" if self.refused else self._text(self.written).strip()
+        yield Piece(text, done=True, refused=self.refused, tokens=before + self.tokens)
+
+    def step(self) -> None:
+        """One token more, or one word less."""
+        token = self._chosen()
+        text = self._text([*self.written, token])
+        if self._ends(token, text):
+            self._finish(token)
+        elif self._boundary(text) and (told := faults_so_far(self._text(self.written), self.given)):
+            self._take_back(told[0])
+        else:
+            if self._boundary(text):
+                self.safe = self._text(self.written)
+            self.written.append(token)
+            self.logits.append(self.decoder.read([token]))
+        self.tokens += 1
+        if not self.ended and self.tokens > self.most + 2 * self.taken_back:
+            self._give_up("it does not come to an end")
+
+    def _chosen(self) -> int:
+        """By chance among the likeliest, so that cards differ; by the same chance for the same facts."""
+        likely = self.logits[-1].topk(LIKELY)
+        weights = (likely.values / TEMPERATURE).softmax(dim=0)
+        place = int((weights.cumsum(dim=0) < self.chance.random()).sum())
+        return int(likely.indices[min(place, LIKELY - 1)])
+
+    def _text(self, tokens: list[int]) -> str:
+        return self.opening + self.tokenizer.decode(tokens)
+
+    def _boundary(self, text: str) -> bool:
+        """Whether the latest token begins a new word, so that the one before is whole."""
+        before = self._text(self.written)
+        return bool(self.written) and text[len(before) :][:1] in tuple(' .,!;:\n"”)')
+
+    def _ends(self, token: int, text: str) -> bool:
+        """Whether the model ends its line, or has just ended a sentence that may stand alone."""
+        before = self._text(self.written)
+        if "\n" in text[len(self.opening) :] or text == before:
+            return True
+        return before.endswith((".", "!")) and text[len(before) :][:1] == " " and not faults(before.strip(), self.given)
+
+    def _finish(self, token: int) -> None:
+        """The model wants to end: it may, if the text is whole; else it takes a word back, or goes on."""
+        text = self._text(self.written).strip()
+        if self.written and (told := faults_so_far(text, self.given)):
+            self._take_back(told[0])
+        elif told := faults(text, self.given):
+            self._forbid(token, told[0])
+        else:
+            self.ended = True
+
+    def _take_back(self, why: str) -> None:
+        """Wind back to the beginning of the first word behind what is safe, and forbid the way it began."""
+        place = len(self.written) - 1
+        while place > 0 and len(self._text(self.written[:place])) > len(self.safe):
+            place -= 1
+        first = self.written[place]
+        self.written, self.logits = self.written[:place], self.logits[: place + 1]
+        self.decoder.back(self.start + place)
+        self._forbid(first, why)
+
+    def _forbid(self, token: int, why: str) -> None:
+        self.taken_back += 1
+        if self.taken_back > MOST_BACK:
+            self._give_up(why)
+        self.logits[-1] = self.logits[-1].clone()
+        self.logits[-1][token] = -float("inf")
+
+    def _give_up(self, why: str) -> None:
+        self.ended, self.refused = True, why
