@@ -69,7 +69,8 @@ def load_catalogue(source: str, options: ReadOptions = DEFAULTS) -> tuple[Catalo
     """
     if source in NAMES or is_synthetic(source):
         return load_dataset(source, options).catalogue, ()
-    return build_catalogue(read_item_file(Path(source), options), options)
+    catalogue, _, notes = build_catalogue(read_item_file(Path(source), options), options)
+    return catalogue, notes
 
 
 def load_interactions(source: str, options: ReadOptions = DEFAULTS) -> Interactions:
