@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 FOLDERS := cli client common server simulations
 
-.PHONY: setup demo test quick lint bench experiments clean
+.PHONY: setup demo federation faults page proto test quick lint bench experiments clean
 
 setup: $(STAMP)
 
@@ -20,6 +20,24 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 demo: $(STAMP)
 	$(BIN)/sottovoce simulate --data ml-100k --epsilon 8 --nodes 4 --seed 0 --out runs/demo --force
 
+# A server and four nodes on this machine, over TLS: three rounds, a model on every node, one person's list.
+federation: $(STAMP)
+	$(BIN)/python -m sottovoce.simulations.demonstration runs/federation
+
+# Nodes and servers are killed, disks fill, clocks are wrong: ten moments of each.
+faults: $(STAMP)
+	SOTTOVOCE_FAULT_SEEDS=10 $(BIN)/python -m pytest tests/test_faults.py
+
+# The demo's model, as the person behind a device sees it.
+page: $(STAMP)
+	test -d runs/demo/bundle || $(MAKE) demo
+	$(BIN)/sottovoce client serve --bundle runs/demo/bundle
+
+# The code that gRPC generates from its description is part of the repository.
+proto: $(STAMP)
+	cd $(VENV)/links && PATH="$(CURDIR)/$(BIN):$$PATH" python -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. \
+		--mypy_out=. --mypy_grpc_out=. sottovoce/client/service/device.proto
+
 test: $(STAMP)
 	$(BIN)/python -m pytest tests
 
@@ -30,7 +48,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p sottovoce
-	$(BIN)/mypy tests benchmarks
+	$(BIN)/mypy tests benchmarks examples
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/simulation.py

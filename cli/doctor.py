@@ -17,12 +17,14 @@ from sottovoce.common.errors import SottovoceError
 
 USES = {
     "recommend": ("numpy", "pydantic", "safetensors", "typer"),
+    "show a page": ("fastapi", "uvicorn", "grpcio", "protobuf"),
     "serve": ("flwr", "dp-accounting", "scipy"),
     "train on a node": ("torch", "opacus", "transformers", "sentence-transformers", "scikit-learn"),
     "simulate": ("ray", "pandas", "pyarrow", "lenskit"),
 }
 EXTRA = {
     "recommend": "sottovoce",
+    "show a page": "sottovoce[device]",
     "serve": "sottovoce[server]",
     "train on a node": "sottovoce[node]",
     "simulate": "sottovoce[simulation]",

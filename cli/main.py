@@ -11,13 +11,15 @@ import typer
 
 from sottovoce.cli.audit import audit
 from sottovoce.cli.budget import budget
+from sottovoce.cli.client import client
 from sottovoce.cli.data import data
 from sottovoce.cli.doctor import doctor
 from sottovoce.cli.evaluate import evaluate
 from sottovoce.cli.export import export
-from sottovoce.cli.extend import extend
 from sottovoce.cli.prepare import prepare
 from sottovoce.cli.report import report
+from sottovoce.cli.serve import serve
+from sottovoce.cli.server import server
 from sottovoce.cli.simulate import simulate
 from sottovoce.cli.sweep import sweep
 from sottovoce.common.errors import SottovoceError
@@ -36,7 +38,11 @@ def main(debug: Annotated[bool, typer.Option(help="Show the traceback of an erro
     """A federated recommender that learns under user-level differential privacy."""
 
 
+client.command()(serve)
+
 app.add_typer(data, name="data")
+app.add_typer(server, name="server")
+app.add_typer(client, name="client")
 app.command()(simulate)
 app.command()(prepare)
 app.command()(evaluate)
@@ -45,7 +51,6 @@ app.command()(audit)
 app.command()(budget)
 app.command()(report)
 app.command()(export)
-app.command()(extend)
 app.command()(doctor)
 
 
@@ -73,3 +78,7 @@ def _fail(line: str, status: int, error: Exception) -> None:
         traceback.print_exception(error)
     print(f"sottovoce: {' '.join(line.split())}", file=sys.stderr)
     sys.exit(status)
+
+
+if __name__ == "__main__":
+    run()

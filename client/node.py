@@ -9,6 +9,7 @@ alone, or by a zero sum, so that not even a failure tells of them.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from sottovoce.client.losses import Loss
 from sottovoce.client.states import popularity_sum
-from sottovoce.client.store import NodeData
+from sottovoce.client.store import Holdings
 from sottovoce.client.trainer import clipped_gradient_sum
 from sottovoce.common.errors import BudgetSpentError, LedgerError, RequestRefusedError
 from sottovoce.common.messages import Answer, Arrays, Request, pack, round_candidates, sum_shapes, unpack
@@ -40,14 +41,16 @@ class Node:
         max_epsilon: Its owner's cap over all releases; infinite allows runs without privacy.
         max_delta: The largest δ at which the cap is computed, whatever δ a server names.
         simulated: Whether this is a simulation, where noise may be repeatable and secure aggregation is pretended.
+        allow: Raises RequestRefusedError for what its owner does not allow beyond that, from public input alone.
     """
 
     name: str
-    data: NodeData
+    data: Holdings
     ledger: Ledger
     max_epsilon: float
     max_delta: float = 1e-5
     simulated: bool = False
+    allow: Callable[[Request], None] = lambda _: None
 
     def answer(self, request: Request) -> Answer:
         """This node's part of the release that `request` names, or a refusal that tells nothing about a history."""
@@ -77,6 +80,7 @@ class Node:
             raise RequestRefusedError("the head does not fit the item vectors")
         if request.plan.simulated_only and not self.simulated:
             raise RequestRefusedError(request.plan.simulated_only)
+        self.allow(request)
         if request.release.name not in ("popularity", "head"):
             raise RequestRefusedError("no such release")
         expected = {"b": (request.shape.items,), **request.shape.trained} if request.release.name == "head" else {}
@@ -124,7 +128,7 @@ class Node:
         return exact_sums(self.data, request, rows)
 
 
-def exact_sums(data: NodeData, request: Request, rows: NDArray[np.int64]) -> Sums:
+def exact_sums(data: Holdings, request: Request, rows: NDArray[np.int64]) -> Sums:
     """The clipped sums over the users in `rows` that `request` asks for, without noise: never to be sent as they are.
 
     Args:

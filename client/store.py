@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -17,8 +18,56 @@ from sottovoce.common.scoring import FloatArray
 from sottovoce.common.vectors import ItemSpace
 
 
+class Holdings(ABC):
+    """What a node trains on. Read when first needed, then kept.
+
+    Attributes:
+        partition: The node's public place among the nodes, which orders a sum.
+    """
+
+    partition: int
+
+    @property
+    @abstractmethod
+    def catalogue(self) -> Catalogue:
+        """The public items."""
+
+    @property
+    @abstractmethod
+    def space(self) -> ItemSpace:
+        """The public item vectors."""
+
+    @property
+    @abstractmethod
+    def histories(self) -> Histories:
+        """What this node's users did, as positions in `catalogue` and nowhere else: never leaves the node."""
+
+    @cached_property
+    def _kept(self) -> dict[tuple[str, int], Positions]:
+        return {}
+
+    def positions(self, objective: Objective, candidates: IntArray | None) -> Positions:
+        """The positions of all users; kept between rounds where they do not depend on the round."""
+        if candidates is not None:
+            return self._positions(objective, candidates)
+        key = (objective.state, objective.window)
+        if key not in self._kept:
+            self._kept[key] = self._positions(objective, None)
+        return self._kept[key]
+
+    def _positions(self, objective: Objective, candidates: IntArray | None) -> Positions:
+        texts = text_states(self.catalogue.titles, self._encode) if objective.state == "text" else None
+        return positions_of(self.histories, objective.window, candidates, texts)
+
+    def _encode(self, texts: list[str]) -> FloatArray:
+        if not texts:
+            return np.zeros((0, self.space.dimension), np.float32)
+        encoder = find_encoder(self.space.encoder, self.space.revision)
+        return self.space.project(texts, encoder.encode(texts))
+
+
 @dataclass(frozen=True)
-class NodeData:
+class NodeData(Holdings):
     """The data of one node: every `partitions`-th user of a prepared folder. Read when first needed, then kept.
 
     Attributes:
@@ -50,29 +99,6 @@ class NodeData:
         """
         whole = Histories.load(self.folder / "histories.npz")
         return whole.shard(self.partition, self.partitions).within(len(self.catalogue))
-
-    @cached_property
-    def _kept(self) -> dict[tuple[str, int], Positions]:
-        return {}
-
-    def positions(self, objective: Objective, candidates: IntArray | None) -> Positions:
-        """The positions of all users; kept between rounds where they do not depend on the round."""
-        if candidates is not None:
-            return self._positions(objective, candidates)
-        key = (objective.state, objective.window)
-        if key not in self._kept:
-            self._kept[key] = self._positions(objective, None)
-        return self._kept[key]
-
-    def _positions(self, objective: Objective, candidates: IntArray | None) -> Positions:
-        texts = text_states(self.catalogue.titles, self._encode) if objective.state == "text" else None
-        return positions_of(self.histories, objective.window, candidates, texts)
-
-    def _encode(self, texts: list[str]) -> FloatArray:
-        if not texts:
-            return np.zeros((0, self.space.dimension), np.float32)
-        encoder = find_encoder(self.space.encoder, self.space.revision)
-        return self.space.project(texts, encoder.encode(texts))
 
 
 @lru_cache(maxsize=1)

@@ -2,6 +2,7 @@
 
 A request carries public numbers only: the release's name, the plan, the objective, the model. An answer carries one sum
 (exact under `trust = server`, noised under `node` and `aggregate`) and the public facts that say what it belongs to.
+A publication carries a signed bundle to a node (message type `query`), and a receipt says which one the node holds.
 Everything is JSON or plain arrays; nothing is ever unpickled.
 """
 
@@ -9,8 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
@@ -23,6 +25,7 @@ from sottovoce.common.errors import RequestRefusedError, SottovoceError, UpdateR
 from sottovoce.common.privacy.ledger import Release
 from sottovoce.common.privacy.plan import PrivacyPlan, check_plan
 from sottovoce.common.scoring import HeadShape
+from sottovoce.common.signature import SIGNED_FILES
 
 PROTOCOL = 1
 """Refused if it differs."""
@@ -153,6 +156,73 @@ class Answer:
         return cls(**{name: getattr(body, name) for name in _AnswerBody.model_fields if name != "protocol"}, sums=sums)
 
 
+@dataclass(frozen=True)
+class Publication:
+    """A signed bundle on its way to a node; without files, the question which version the node holds.
+
+    Attributes:
+        federation: Whose bundle it is.
+        version: Of the bundle, or the newest one that there is.
+        files: Each file of a signed bundle by name; empty to ask only. What they say is for `verify_bundle` to check.
+    """
+
+    federation: str
+    version: int
+    files: dict[str, bytes] = field(default_factory=dict)
+
+    def to_record(self) -> RecordDict:
+        """The publication as a Flower message's content; files travel as arrays of bytes, in parts of Flower's size."""
+        table = {"protocol": PROTOCOL, "federation": self.federation, "version": self.version}
+        files = {name: np.frombuffer(content, np.uint8) for name, content in self.files.items()}
+        return _record(json.dumps(table, sort_keys=True), files)
+
+    @classmethod
+    def from_record(cls, record: RecordDict) -> Publication:
+        """Read a publication.
+
+        Raises:
+            RequestRefusedError: it is malformed, or of another protocol.
+        """
+        try:
+            text, arrays = _parts(record, "uint8")
+            body = _PublicationBody.model_validate_json(text)
+            if arrays and set(arrays) != set(SIGNED_FILES):
+                raise ValueError("not the files of a signed bundle")
+        except ValueError as error:
+            raise RequestRefusedError(f"malformed publication: {_first_line(error)}") from error
+        return cls(body.federation, body.version, {name: array.tobytes() for name, array in arrays.items()})
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a node says to a publication.
+
+    Attributes:
+        version: The newest bundle that the node holds after it; zero if it holds none.
+        refusal: Why the node did not take what it was sent, from public input only; empty if it did or was asked only.
+    """
+
+    version: int
+    refusal: str = ""
+
+    def to_record(self) -> RecordDict:
+        """The receipt as a Flower message's content."""
+        return _record(json.dumps({"protocol": PROTOCOL, **vars(self)}, sort_keys=True), {})
+
+    @classmethod
+    def from_record(cls, record: RecordDict) -> Receipt:
+        """Read a receipt.
+
+        Raises:
+            UpdateRefusedError: it is malformed, or of another protocol.
+        """
+        try:
+            body = _ReceiptBody.model_validate_json(_parts(record)[0])
+        except ValueError as error:
+            raise UpdateRefusedError(f"malformed receipt: {_first_line(error)}") from error
+        return cls(body.version, body.refusal)
+
+
 class _RequestBody(BaseModel):
     """The form of a request's JSON: other keys, types and ranges are refused."""
 
@@ -178,6 +248,26 @@ class _AnswerBody(BaseModel):
     catalogue_sha256: str
     space_sha256: str
     refusal: str
+
+
+class _PublicationBody(BaseModel):
+    """The form of a publication's JSON."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    protocol: Literal[1]
+    federation: str
+    version: AtLeastOne
+
+
+class _ReceiptBody(BaseModel):
+    """The form of a receipt's JSON."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    protocol: Literal[1]
+    version: Annotated[int, Field(ge=0)]
+    refusal: Annotated[str, Field(max_length=200)]
 
 
 def check_answer(answer: Answer, request: Request, shapes: dict[str, tuple[int, ...]]) -> Answer:
@@ -242,30 +332,30 @@ def unpack(payload: bytes) -> Arrays:
         raise UpdateRefusedError(f"damaged arrays: {error}") from error
 
 
-def _record(text: str, arrays: Arrays) -> RecordDict:
+def _record(text: str, arrays: Mapping[str, NDArray[np.generic]]) -> RecordDict:
     record = ArrayRecord({name: Array(np.ascontiguousarray(array)) for name, array in arrays.items()})
     return RecordDict({"json": ConfigRecord({"json": text}), "arrays": record})
 
 
-def _parts(record: RecordDict) -> tuple[str, Arrays]:
+def _parts(record: RecordDict, dtype: str = "float32") -> tuple[str, dict[str, Any]]:
     """The JSON text and the arrays of a message.
 
     Raises:
-        ValueError: a part is missing, or an array is not float32.
+        ValueError: a part is missing, or an array is not of `dtype`.
     """
     try:
         text = str(record.config_records["json"]["json"])
-        return text, {name: _float32(array) for name, array in record.array_records["arrays"].items()}
+        return text, {name: _values(array, dtype) for name, array in record.array_records["arrays"].items()}
     except Exception as error:  # on hostile bytes NumPy raises a dozen kinds, MemoryError and SyntaxError among them
         raise ValueError(f"its parts cannot be read ({type(error).__name__})") from error
 
 
-def _float32(array: Array) -> NDArray[np.float32]:
-    if (array.stype, array.dtype) != ("numpy.ndarray", "float32"):
-        raise ValueError("arrays travel as float32")
+def _values(array: Array, dtype: str) -> NDArray[np.generic]:
+    if (array.stype, array.dtype) != ("numpy.ndarray", dtype):
+        raise ValueError(f"arrays travel as {dtype}")
     values = array.numpy()
-    if values.dtype != np.float32 or values.nbytes > len(array.data):
-        raise ValueError("arrays travel as float32")
+    if values.dtype != dtype or values.nbytes > len(array.data):
+        raise ValueError(f"arrays travel as {dtype}")
     return values
 
 

@@ -1,22 +1,15 @@
-"""The server's Flower app: train what the run folder's plan allows, and publish the result."""
+"""The server's Flower app: simulate the federation of a run folder, or do what a deployed server wants done."""
 
 from __future__ import annotations
-
-import logging
-import uuid
 
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from sottovoce.common.errors import BudgetSpentError
-from sottovoce.common.privacy.ledger import Ledger
 from sottovoce.common.runfolder import RunFolder, run_of
-from sottovoce.common.vectors import ItemSpace
-from sottovoce.server.checkpoint import Store
-from sottovoce.server.publish import publish
-from sottovoce.server.strategy import Federation
-
-log = logging.getLogger(__name__)
+from sottovoce.server.deployment.folder import served_folder
+from sottovoce.server.deployment.logs import log_as_json
+from sottovoce.server.deployment.tasks import perform
+from sottovoce.server.training import run_federation
 
 app = ServerApp()
 
@@ -27,41 +20,11 @@ def main(grid: Grid, context: Context) -> None:
 
     Raises:
         BudgetSpentError: a release would have passed the budget; the model before it is published.
+        FederationError: a deployed run could not go on; what it reached is on disk.
     """
-    run_federation(grid, RunFolder(run_of(context)))
-
-
-def run_federation(grid: Grid, folder: RunFolder) -> None:
-    """Train and publish; whatever happened before in the folder is gone on with."""
-    plan = folder.config.plan()
-    ledger, store = Ledger(folder.ledger), Store(folder)
-    federation = Federation(
-        grid=grid,
-        config=folder.config,
-        plan=plan,
-        space=ItemSpace.load(folder.data / "items.safetensors"),
-        ledger=ledger,
-        store=store,
-        population="simulation",
-        run=_run_name(folder),
-        simulated=True,
-    )
-    try:
-        federation.train()
-    except BudgetSpentError as error:
-        log.warning("%s", error)
-        raise
-    finally:
-        state = store.load()
-        if state is not None:
-            publish(folder, plan, ledger, state)
-
-
-def _run_name(folder: RunFolder) -> str:
-    """The run's unique name: made once, then kept in the folder, so that a resumed run is the same run."""
-    file = folder.path / "run"
-    if not file.exists():
-        unfinished = file.with_suffix(".part")
-        unfinished.write_text(uuid.uuid4().hex, encoding="ascii")
-        unfinished.replace(file)
-    return file.read_text(encoding="ascii")
+    served = served_folder()
+    if served is None:
+        run_federation(grid, RunFolder(run_of(context)))
+    else:
+        log_as_json(served.log / "serverapp.jsonl")
+        perform(grid, served, str(context.run_config["task"]), str(context.run_config["run"]))

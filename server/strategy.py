@@ -8,14 +8,14 @@ the time of one round, and never a unit of the budget twice.
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 from flwr.app import Message
 from flwr.serverapp import Grid
-from numpy.typing import NDArray
 
 from sottovoce.common.config import Config, given
 from sottovoce.common.errors import ConfigError, FederationError, UpdateRefusedError
@@ -37,12 +37,15 @@ from sottovoce.common.privacy.noise import add_gaussian, random_source
 from sottovoce.common.privacy.plan import PrivacyPlan, Trust
 from sottovoce.common.scoring import Head, HeadShape
 from sottovoce.common.vectors import ItemSpace
+from sottovoce.server.aggregation import Aggregation
 from sottovoce.server.checkpoint import Checkpoint, RoundRecord, Store
 from sottovoce.server.optimiser import Optimiser
+from sottovoce.server.reclip import Bounds, Sums
 
 log = logging.getLogger(__name__)
 
-Sums = dict[str, NDArray[np.float64]]
+CLOCK_RESERVE_S = 600.0
+"""A message lives that much longer than its round: Flower compares the clocks of both sides."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,13 @@ class Federation:
         population: The name under which the ledger counts.
         run: This run's unique name.
         simulated: Whether this is a simulation, which alone may repeat noise or pretend to aggregate securely.
+        capacity_of: The public bound on the number of users of the node with a Flower id, which the server knows from
+            whom it invited and not from what a node says; `federation.node_capacity` for every node by default.
+            Raises `UpdateRefusedError` for a node that is no member.
+        present: The nodes that are there and may be asked; all that the grid reaches by default.
+        cap: What all releases of the population may spend; the plan's own budget by default.
+        repeats: Whether a round with too few answers ends the run, so that it is asked again under the same name, at no
+            more cost, when the run goes on; else the round is given up.
 
     Raises:
         ConfigError: the plan is for simulations, and this is none.
@@ -104,22 +114,21 @@ class Federation:
     population: str
     run: str
     simulated: bool = False
+    capacity_of: Callable[[int], int] | None = None
+    present: Callable[[], Iterable[int]] | None = None
+    cap: float | None = None
+    repeats: bool = False
     shape: HeadShape = field(init=False)
     objective: Objective = field(init=False)
+    aggregation: Aggregation = field(init=False)
 
     def __post_init__(self) -> None:
         if self.plan.simulated_only and not self.simulated:
             setting = f"trust {self.plan.trust.value}, noise {self.plan.noise}"
             raise ConfigError("privacy", setting, f"what a deployment may follow: {self.plan.simulated_only}")
-        head, limit = self.config.head, self.space.dimension
-        self.shape = HeadShape(
-            items=len(self.space.vectors),
-            dimension=limit,
-            rank=min(given(head.rank), limit),
-            mix=min(given(head.mix), limit),
-            content_weight=given(head.content_weight),
-            tied=head.state == "items",
-        )
+        head, federation = self.config.head, self.config.federation
+        self.aggregation = Aggregation(federation.aggregation, federation.malicious_nodes)
+        self.shape = head_shape(self.config, self.space)
         self.objective = Objective(
             loss=head.loss,
             state=head.state,
@@ -134,12 +143,16 @@ class Federation:
 
         Raises:
             BudgetSpentError: the next release would pass the budget; the checkpoint on disk is the last model.
-            FederationError: no popularity could be released.
+            RoundAbandonedError: no popularity could be released; or, where rounds are repeated, a round could not.
         """
         state = self.store.load() or self._popularity()
         train = self.config.train
         optimiser = Optimiser(
-            given(train.optimiser), given(train.learning_rate), given(train.weight_decay), given(train.averaging)
+            given(train.optimiser),
+            given(train.learning_rate),
+            given(train.weight_decay),
+            given(train.averaging),
+            train.row_limit or math.inf,
         )
         for number in range(state.round + 1, self.plan.head.count + 1):
             state = self._round(state, number, optimiser)
@@ -149,7 +162,7 @@ class Federation:
         """The first release: how often each item was met, which fixes `b`."""
         started = time.perf_counter()
         released = self.release("popularity", 0, {})
-        std = self.plan.total_noise_std("popularity", released.nodes)
+        std = self._noise_std("popularity", released.nodes)
         b = log_popularity(released.sums["popularity"], std, given(self.config.head.popularity_weight))
         state = Checkpoint(self.run, 0, Head.untrained(self.shape, b), {})
         self.store.save(state)
@@ -167,6 +180,8 @@ class Federation:
             parameters, moments = optimiser.step(head.parameters, gradient, moments, number)
             head = Head(self.shape, head.b, parameters)
         except RoundAbandonedError as error:
+            if self.repeats:
+                raise
             log.warning("round %d abandoned: %s", number, error)
         state = Checkpoint(self.run, number, head, moments)
         self.store.save(state)
@@ -180,7 +195,7 @@ class Federation:
         1. Open the release in the ledger, which refuses to pass the budget.
         2. Ask the nodes, and wait until all have answered or the deadline is over.
         3. Refuse what is malformed, non-finite, late, or about another model.
-        4. Sum, each node's part re-clipped to what its public capacity allows.
+        4. Sum, each node's exact part re-clipped to what its public capacity allows, or aggregate noised ones robustly.
         5. Add the server's share of noise.
         6. Keep the noised bytes before they are used.
 
@@ -199,53 +214,70 @@ class Federation:
             self.space.sha256,
             arrays,
         )
-        made = self.ledger.open(
-            release, mechanism.event(), request.sha256, self.plan.noise, self.plan.target_epsilon, self.plan.delta
-        )
+        cap = self.plan.target_epsilon if self.cap is None else self.cap
+        made = self.ledger.open(release, mechanism.event(), request.sha256, self.plan.noise, cap, self.plan.delta)
         if made is not None:
             return Released.unpack(made)
         answers, traffic = self._ask(request)
-        exact = self._sum(answers, request)
+        total = self._sum(answers, request)
         std = self.plan.server_noise_std(name)
         noised = {
             part: add_gaussian(
-                exact[part], std, random_source(self.plan.noise, self.plan.seed, f"{release.stream}/noise/{part}")
+                total[part], std, random_source(self.plan.noise, self.plan.seed, f"{release.stream}/noise/{part}")
             ).astype(np.float32)
-            for part in sorted(exact)
+            for part in sorted(total)
         }
         released = Released(noised, len(answers), *traffic)
         self.ledger.persist(release, released.pack())
         return released
 
-    def _ask(self, request: Request) -> tuple[list[Answer], tuple[int, int]]:
-        """Steps 2 and 3: the valid answers in a fixed order, and the bytes of one node's answer and request."""
-        record = request.to_record()
-        nodes = wait_for_nodes(self.grid, self.config.federation.nodes, self.config.federation.deadline_s)
-        messages = [Message(record, dst_node_id=node, message_type="train") for node in nodes]
+    def _ask(self, request: Request) -> tuple[list[tuple[int, Answer]], tuple[int, int]]:
+        """Steps 2 and 3: the valid answers, each with its node, and the bytes of one node's answer and request.
+
+        The order is fixed by the places that nodes say they have; who they are is for Flower to say.
+        """
+        record, settings = request.to_record(), self.config.federation
+        nodes = wait_for_nodes(
+            self.present or self.grid.get_node_ids, settings.nodes, min(settings.gather_s, settings.deadline_s)
+        )
+        life = settings.deadline_s + CLOCK_RESERVE_S
+        messages = [Message(record, dst_node_id=node, message_type="train", ttl=life) for node in nodes]
         shapes = sum_shapes(self.shape, self.objective, request.release.name)
         answers, upload = [], 0
-        for reply in send_and_receive(self.grid, messages, self.config.federation.deadline_s):
+        for reply in send_and_receive(self.grid, messages, settings.deadline_s):
+            node = reply.metadata.src_node_id
             try:
-                answers.append(check_answer(_read(reply), request, shapes))
+                self._capacity(node)  # refuses who is no member
+                answers.append((node, check_answer(_read(reply), request, shapes)))
                 upload = max(upload, wire_bytes(reply.content))
             except UpdateRefusedError as error:
-                log.warning("round %d: node %d refused: %s", request.release.round, reply.metadata.src_node_id, error)
+                log.warning("round %d: node %d refused: %s", request.release.round, node, error)
         if len(answers) < self.plan.minimum_nodes:
             raise RoundAbandonedError(
                 f"{len(answers)} of {len(messages)} nodes gave a valid answer, {self.plan.minimum_nodes} are needed"
             )
-        return sorted(answers, key=lambda answer: answer.partition), (upload, wire_bytes(record))
+        return sorted(answers, key=lambda each: (each[1].partition, each[0])), (upload, wire_bytes(record))
 
-    def _sum(self, answers: list[Answer], request: Request) -> Sums:
+    def _sum(self, answers: list[tuple[int, Answer]], request: Request) -> Sums:
         """Step 4. A noised part is never re-clipped: that would destroy it.
 
         Under `trust = aggregate` this is where secure aggregation is pretended. A server behind a real one holds the
         total alone: it could neither re-clip a part nor refuse one for what it contains.
         """
-        mechanism = self.plan.mechanism(request.release.name)
-        exact = self.plan.trust is Trust.SERVER
-        limit = given(self.config.federation.node_capacity) * mechanism.clip_norm if exact else np.inf
-        return sum_within([answer.sums for answer in answers], limit)
+        if self.plan.trust is not Trust.SERVER:
+            return self.aggregation.total([answer.sums for _, answer in answers])
+        bounds = Bounds.of(self.plan.mechanism(request.release.name), request.objective)
+        held = [bounds.reclip(answer.sums, self._capacity(node)) for node, answer in answers]
+        return {name: np.sum([part[name] for part in held], axis=0) for name in held[0]}
+
+    def _noise_std(self, name: str, nodes: int) -> float:
+        """Standard deviation of the noise in a released total: public, so that a decoder may use it."""
+        if self.aggregation.rule == "sum":
+            return self.plan.total_noise_std(name, nodes)
+        return self.aggregation.noise_std(self.plan.node_noise_std(name), nodes)
+
+    def _capacity(self, node: int) -> int:
+        return self.capacity_of(node) if self.capacity_of else given(self.config.federation.node_capacity)
 
     def _on_all_items(self, number: int, gradient: Arrays) -> Arrays:
         """A gradient over the round's candidates, as one over the whole catalogue."""
@@ -276,31 +308,34 @@ class Federation:
         )
 
 
-def sum_within(parts: list[Arrays], limit: float) -> Sums:
-    """Sum of the nodes' parts in float64, each scaled down to an L2 norm of at most `limit` over all its arrays."""
-    total: Sums = {}
-    for part in parts:
-        norm = float(np.sqrt(sum(np.sum(array.astype(np.float64) ** 2) for array in part.values())))
-        factor = 1.0 if norm <= limit else limit / norm
-        for name, array in part.items():
-            total[name] = total.get(name, np.zeros(array.shape)) + factor * array.astype(np.float64)
-    return total
+def head_shape(config: Config, space: ItemSpace) -> HeadShape:
+    """Sizes of the head that a run of resolved settings trains over an item space."""
+    head, limit = config.head, space.dimension
+    return HeadShape(
+        items=len(space.vectors),
+        dimension=limit,
+        rank=min(given(head.rank), limit),
+        mix=min(given(head.mix), limit),
+        content_weight=given(head.content_weight),
+        tied=head.state == "items",
+    )
 
 
-def wait_for_nodes(grid: Grid, count: int, deadline_s: float) -> list[int]:
-    """The nodes that are there, once `count` of them are, or at the deadline."""
-    end = time.monotonic() + deadline_s
-    nodes = sorted(grid.get_node_ids())
+def wait_for_nodes(present: Callable[[], Iterable[int]], count: int, gather_s: float) -> list[int]:
+    """The nodes that are there, once `count` of them are, or after `gather_s`."""
+    end = time.monotonic() + gather_s
+    nodes = sorted(present())
     while len(nodes) < count and time.monotonic() < end:
         time.sleep(0.1)
-        nodes = sorted(grid.get_node_ids())
+        nodes = sorted(present())
     return nodes
 
 
 def send_and_receive(grid: Grid, messages: Iterable[Message], deadline_s: float) -> list[Message]:
     """What `Grid.send_and_receive` does, looking often at first: a round may take a fraction of a second."""
     started = time.monotonic()
-    waiting = set(grid.push_messages(messages))
+    # Flower gives no name to a message whose node has gone in the meantime.
+    waiting = {name for name in grid.push_messages(messages) if name}
     replies: list[Message] = []
     while waiting and (waited := time.monotonic() - started) < deadline_s:
         for reply in grid.pull_messages(waiting):

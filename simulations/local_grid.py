@@ -20,7 +20,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from sottovoce.client.app import reply, simulated_node
 from sottovoce.client.node import Node
 from sottovoce.common.runfolder import RunFolder
-from sottovoce.server.app import run_federation
+from sottovoce.server.training import run_federation
 
 
 def run_locally(run: Path, nodes: int) -> None:

@@ -54,6 +54,25 @@ class Release:
         return "/".join((str(self.round), self.name, self.maker))
 
 
+@dataclass(frozen=True)
+class Sent:
+    """One release that was handed on: what an owner may know of it.
+
+    Attributes:
+        at: When, in UTC.
+        release: Its id.
+        bytes: Its size.
+        sha256: Of its content.
+        noise_multiplier: Of its noise.
+    """
+
+    at: str
+    release: str
+    bytes: int
+    sha256: str
+    noise_multiplier: float
+
+
 class Ledger:
     """All releases of a population, in one SQLite file.
 
@@ -67,6 +86,8 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
         path.touch(mode=0o600)
+        if 0 < path.stat().st_size < 512:  # less than a page of SQLite, which would begin a new ledger over it
+            raise LedgerError(f"{path}: not a ledger that can be read (cut off); restore it from a backup")
         try:
             with self._connect() as connection:
                 version = int(connection.execute("PRAGMA user_version").fetchone()[0])
@@ -142,6 +163,15 @@ class Ledger:
         with self._connect() as connection:
             return self._epsilon(connection, delta)
 
+    def sent(self) -> list[Sent]:
+        """What was handed on, oldest first; what was charged for and never made is not among it."""
+        query = (
+            "SELECT sent_at, id, payload_bytes, payload_sha256, noise_multiplier FROM release"
+            " WHERE sent_at IS NOT NULL ORDER BY sent_at, rowid"
+        )
+        with self._connect() as connection:
+            return [Sent(*row) for row in connection.execute(query)]
+
     def worst_events(self, delta: float) -> list[ReleaseEvent]:
         """The releases that touch the user who is charged most: ε follows from them and δ alone."""
         events = self.events()
@@ -188,13 +218,24 @@ class Ledger:
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
-        """One transaction that is on the disk when it ends, and leaves no trace when it fails."""
-        with closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as connection:
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
+        """One transaction that is on the disk when it ends, and leaves no trace when it fails.
+
+        Raises:
+            LedgerError: the file is damaged.
+        """
+        try:
+            with closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as connection:
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                except BaseException:
+                    if connection.in_transaction:  # a full disk ends it by itself
+                        connection.execute("ROLLBACK")
+                    raise
+                connection.execute("COMMIT")
+        except sqlite3.OperationalError:
+            raise  # a full disk, or a lock: it may pass
+        except (sqlite3.DatabaseError, UnicodeError) as error:
+            reason = f"not a ledger that can be read ({type(error).__name__})"
+            raise LedgerError(f"{self.path}: {reason}; restore it from a backup") from error

@@ -6,7 +6,7 @@
 from sottovoce.simulations.datasets.assemble import SHUFFLE_SEED
 from sottovoce.simulations.datasets.contract import DEFAULTS, ROLES, Dataset, ReadOptions
 from sottovoce.simulations.datasets.download import NAMES, fetch
-from sottovoce.simulations.datasets.load import load_dataset
+from sottovoce.simulations.datasets.load import load_catalogue, load_dataset, load_interactions
 
 __all__ = [
     "DEFAULTS",
@@ -16,5 +16,7 @@ __all__ = [
     "Dataset",
     "ReadOptions",
     "fetch",
+    "load_catalogue",
     "load_dataset",
+    "load_interactions",
 ]

@@ -5,14 +5,19 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from sottovoce.common.catalogue import Catalogue
 from sottovoce.common.errors import ConfigError, DataError
 from sottovoce.simulations.datasets.assemble import assemble
+from sottovoce.simulations.datasets.columns import interaction_columns
 from sottovoce.simulations.datasets.contract import DEFAULTS, Dataset, ReadOptions
 from sottovoce.simulations.datasets.download import NAMES, cached, fetch
+from sottovoce.simulations.datasets.interactions import Interactions, read_interactions
+from sottovoce.simulations.datasets.items import build_catalogue
 from sottovoce.simulations.datasets.movielens import read_csv, read_dat, read_u_data
 from sottovoce.simulations.datasets.msweb import FILE as MSWEB
 from sottovoce.simulations.datasets.msweb import read_visits
-from sottovoce.simulations.datasets.plain import read_pair
+from sottovoce.simulations.datasets.parquet import read_table
+from sottovoce.simulations.datasets.plain import read_item_file, read_pair
 from sottovoce.simulations.datasets.recbole import find_stem, read_atomic
 from sottovoce.simulations.datasets.source import Source
 from sottovoce.simulations.datasets.synthetic import is_synthetic, synthesise
@@ -46,6 +51,37 @@ def load_dataset(source: str, options: ReadOptions = DEFAULTS) -> Dataset:
     except OSError as error:
         raise DataError(source[:200], f"cannot be read: {error.strerror}") from error
     return _assemble(read.name, read, options)
+
+
+def load_catalogue(source: str, options: ReadOptions = DEFAULTS) -> tuple[Catalogue, tuple[str, ...]]:
+    """The items that a source names, and notes on what was repaired: a public data set's name, or a file of items.
+
+    Raises:
+        DataError: the file cannot be used.
+    """
+    if source in NAMES or is_synthetic(source):
+        return load_dataset(source, options).catalogue, ()
+    return build_catalogue(read_item_file(Path(source), options), options)
+
+
+def load_interactions(source: str, options: ReadOptions = DEFAULTS) -> Interactions:
+    """Who did what, as a source has it, nothing assembled: a public data set's name, or a path.
+
+    Raises:
+        DataError: the file cannot be used.
+    """
+    if source in NAMES:
+        return read_source(
+            cached(source) or fetch(source, lambda line: print(line, file=sys.stderr)), options
+        ).interactions
+    path = Path(source)
+    try:
+        if path.suffix in _TABLES and path.name not in _MOVIELENS and options.items is None and path.is_file():
+            table = read_table(path, options.lenient)
+            return read_interactions(table, interaction_columns(table, options.columns), options.lenient)
+        return read_source(path, options).interactions
+    except OSError as error:
+        raise DataError(source[:200], f"cannot be read: {error.strerror}") from error
 
 
 def read_source(path: Path, options: ReadOptions) -> Source:

@@ -7,7 +7,7 @@ from pathlib import Path
 from sottovoce.simulations.datasets.columns import interaction_columns, item_columns
 from sottovoce.simulations.datasets.contract import ReadOptions
 from sottovoce.simulations.datasets.interactions import read_interactions
-from sottovoce.simulations.datasets.items import read_items, split_categories
+from sottovoce.simulations.datasets.items import ItemRows, read_items, split_categories
 from sottovoce.simulations.datasets.parquet import read_table
 from sottovoce.simulations.datasets.source import Source
 
@@ -16,6 +16,10 @@ def read_pair(name: str, interactions: Path, items: Path, options: ReadOptions) 
     """Read both tables, each CSV or Parquet."""
     table = read_table(interactions, options.lenient)
     rows = read_interactions(table, interaction_columns(table, options.columns), options.lenient)
-    table = read_table(items, options.lenient)
-    columns = item_columns(table, options.columns)
-    return Source(name, rows, read_items(table, columns, split_categories, options.lenient))
+    return Source(name, rows, read_item_file(items, options))
+
+
+def read_item_file(path: Path, options: ReadOptions) -> ItemRows:
+    """Read a table of items, CSV or Parquet."""
+    table = read_table(path, options.lenient)
+    return read_items(table, item_columns(table, options.columns), split_categories, options.lenient)

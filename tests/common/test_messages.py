@@ -21,6 +21,8 @@ from sottovoce.common.messages import (
     Answer,
     Arrays,
     Objective,
+    Publication,
+    Receipt,
     Request,
     check_answer,
     pack,
@@ -32,6 +34,7 @@ from sottovoce.common.messages import (
 from sottovoce.common.privacy.ledger import Release
 from sottovoce.common.privacy.plan import Trust, make_plan
 from sottovoce.common.scoring import HeadShape
+from sottovoce.common.signature import SIGNED_FILES
 
 SHAPE = HeadShape(items=5, dimension=3, rank=2, mix=2, content_weight=4.0)
 OBJECTIVE = Objective("softmax", "items", 20, 32, 4, 20)
@@ -406,3 +409,54 @@ def test_bytes_on_the_wire_are_those_of_the_content() -> None:
     text = len(str(sent.config_records["json"]["json"]))
     values = sum(array.nbytes for array in HEAD.values())
     assert text + values < wire_bytes(sent) <= text + values + 3 * 128
+
+
+FILES = {name: f"content of {name}".encode() for name in SIGNED_FILES}
+
+
+@pytest.mark.parametrize("files", [{}, FILES, {**FILES, "MODEL_CARD.md": b""}])
+def test_a_publication_comes_back_as_it_was_sent(files: dict[str, bytes]) -> None:
+    sent = Publication("readers", 7, files)
+    assert Publication.from_record(sent.to_record()) == sent
+
+
+@pytest.mark.parametrize("receipt", [Receipt(0), Receipt(7), Receipt(6, "not signed by this federation")])
+def test_a_receipt_comes_back_as_it_was_sent(receipt: Receipt) -> None:
+    assert Receipt.from_record(receipt.to_record()) == receipt
+
+
+@pytest.mark.parametrize("name", ["../manifest.json", "model.pkl", "/etc/passwd"])
+def test_a_publication_with_another_file_is_refused(name: str) -> None:
+    for files in ({name: b"x"}, {**FILES, name: b"x"}):
+        with pytest.raises(RequestRefusedError, match="not the files of a signed bundle"):
+            Publication.from_record(Publication("readers", 7, files).to_record())
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"protocol": 2, "federation": "readers", "version": 1},
+        {"protocol": 1, "federation": "readers", "version": 0},
+        {"protocol": 1, "federation": "readers", "version": "1"},
+        {"protocol": 1, "version": 1},
+        {"protocol": 1, "federation": "readers", "version": 1, "more": 1},
+    ],
+)
+def test_a_malformed_publication_is_refused(table: dict[str, Any]) -> None:
+    record = RecordDict({"json": ConfigRecord({"json": json.dumps(table)}), "arrays": ArrayRecord()})
+    with pytest.raises(RequestRefusedError, match="malformed publication"):
+        Publication.from_record(record)
+
+
+@pytest.mark.parametrize("table", [{"protocol": 1, "version": -1, "refusal": ""}, {"protocol": 1}, {}, []])
+def test_a_malformed_receipt_is_refused(table: Any) -> None:  # noqa: ANN401
+    record = RecordDict({"json": ConfigRecord({"json": json.dumps(table)}), "arrays": ArrayRecord()})
+    with pytest.raises(UpdateRefusedError, match="malformed receipt"):
+        Receipt.from_record(record)
+
+
+def test_a_file_travels_as_bytes_and_nothing_else() -> None:
+    record = Publication("readers", 7, FILES).to_record()
+    record.array_records["arrays"]["manifest.json"] = Array(np.ones(3, np.float32))
+    with pytest.raises(RequestRefusedError, match="malformed publication"):
+        Publication.from_record(record)

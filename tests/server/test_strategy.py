@@ -30,8 +30,8 @@ from sottovoce.common.errors import BudgetSpentError, ConfigError, FederationErr
 from sottovoce.common.history import Histories
 from sottovoce.common.messages import Answer, Request
 from sottovoce.common.privacy.accounting import epsilon
-from sottovoce.common.privacy.plan import Trust
-from sottovoce.server.strategy import Federation, RoundAbandonedError, sum_within
+from sottovoce.common.privacy.plan import PrivacyPlan, Trust
+from sottovoce.server.strategy import Federation, RoundAbandonedError
 
 USERS = 40
 
@@ -289,16 +289,30 @@ def test_without_any_popularity_there_is_no_model(tmp_path: Path) -> None:
         made.train()
 
 
+def huge(answer: Answer) -> Answer:
+    return dataclasses.replace(answer, sums={name: 1e6 * (part + 1) for name, part in answer.sums.items()})
+
+
 def test_an_exact_part_is_clipped_to_the_capacity_of_its_node(tmp_path: Path) -> None:
-    def replies(nodes: list[Node]) -> list[Reply]:
-        def huge(answer: Answer) -> Answer:
-            return dataclasses.replace(answer, sums={name: 1e6 * (part + 1) for name, part in answer.sums.items()})
-
-        return [altered(nodes[0], huge), altered(nodes[1], huge)]
-
-    made = federation(tmp_path, replies)
+    made = federation(tmp_path, lambda nodes: [altered(node, huge) for node in nodes])
     limit = made.plan.head.clip_norm * USERS
     assert np.linalg.norm(released_head(made)) < limit + 6 * made.plan.head.noise_std * math.sqrt(ITEMS * 4 + 36)
+
+
+def test_each_node_has_the_capacity_that_the_server_knows_it_by(tmp_path: Path) -> None:
+    """A node's own word plays no part, in either kind of release."""
+    made = federation(tmp_path, lambda nodes: [altered(nodes[0], huge), altered(nodes[1], huge)])
+    made = dataclasses.replace(made, capacity_of=lambda node: {1: 500, 2: 0}[node], plan=nearly_exact(made.plan))
+    assert np.linalg.norm(released_head(made)) == pytest.approx(500 * made.plan.head.clip_norm, rel=0.01)
+    counts = made.release("popularity", 0, {}).sums["popularity"]
+    assert np.linalg.norm(counts) == pytest.approx(500, rel=0.01)
+    assert counts.max() < 500 / math.sqrt(made.objective.popularity_length) + 0.1
+
+
+def nearly_exact(plan: PrivacyPlan) -> PrivacyPlan:
+    """Noise that hides nothing, so that a release shows what was summed."""
+    head, popularity = (dataclasses.replace(kind, noise_multiplier=1e-2) for kind in (plan.head, plan.popularity))
+    return dataclasses.replace(plan, target_epsilon=1e9, head=head, popularity=popularity)
 
 
 def test_a_noised_part_is_not_clipped(tmp_path: Path) -> None:
@@ -307,12 +321,18 @@ def test_a_noised_part_is_not_clipped(tmp_path: Path) -> None:
     assert has_std(total, made.plan.total_noise_std("head", 20))
 
 
-def test_a_sum_is_scaled_as_a_whole() -> None:
-    parts = [{"V": np.full((2, 2), 3.0, np.float32), "W": np.full((1, 1), 4.0, np.float32)}]
-    total = sum_within(parts, 1.0)
-    assert math.sqrt(sum(float(np.sum(part**2)) for part in total.values())) == pytest.approx(1.0)
-    assert total["W"][0, 0] / total["V"][0, 0] == pytest.approx(4 / 3)
-    assert sum_within(parts, 100.0)["W"][0, 0] == 4.0
+@pytest.mark.parametrize("rule", ["trimmed_mean", "krum", "multi_krum"])
+def test_lying_nodes_do_not_move_a_robust_round_under_node_trust(tmp_path: Path, rule: str) -> None:
+    def replies(nodes: list[Node]) -> list[Reply]:
+        return [altered(nodes[0], huge), *map(honest, nodes[1:])]
+
+    robust = {"nodes": 8, "aggregation": rule, "malicious_nodes": 1}
+    made = federation(tmp_path / "robust", replies, privacy={"trust": "node"}, federation=robust)
+    noise = made.aggregation.noise_std(made.plan.node_noise_std("head"), 8)
+    assert np.abs(released_head(made)).max() < 8 * noise
+    plain = federation(tmp_path / "sum", replies, privacy={"trust": "node"}, federation={"nodes": 8})
+    assert np.abs(released_head(plain)).max() > 1e5
+    assert (made.ledger.epsilon(made.plan.delta)) == plain.ledger.epsilon(plain.plan.delta)
 
 
 def test_a_large_catalogue_is_trained_block_by_block(tmp_path: Path) -> None:

@@ -12,8 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from sottovoce.common.errors import BudgetSpentError, LedgerError
+from sottovoce.common.errors import BudgetSpentError, LedgerError, SottovoceError
 from sottovoce.common.privacy.accounting import ReleaseEvent, epsilon
 from sottovoce.common.privacy.ledger import SERVER, Ledger, Release
 
@@ -111,7 +113,7 @@ def test_an_empty_ledger_shows_nothing_spent(ledger: Ledger) -> None:
     assert ledger.worst_events(DELTA) == []
 
 
-@pytest.mark.parametrize("content", [b"not a database at all" * 50, b"SQLite format 3\0" + b"x" * 500])
+@pytest.mark.parametrize("content", [b"not a database at all" * 50, b"SQLite format 3\0" + b"x" * 500, b"SQLite"])
 def test_what_is_no_ledger_is_refused_and_not_touched(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "ledger.sqlite"
     path.write_bytes(content)
@@ -153,3 +155,24 @@ def test_after_a_kill_the_ledger_shows_all_that_was_announced(tmp_path: Path, af
     process.wait()
     [event] = Ledger(path).events()[SERVER]
     assert event.count >= len(announced) > 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_a_damaged_ledger_is_read_or_refused_and_never_a_fresh_one(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.mktemp("damaged") / "ledger.sqlite"
+    ledger = Ledger(path)
+    for number in range(3):
+        ledger.open(release(number), EVENT, "request", "os", 100.0, DELTA)
+        ledger.record_sent(release(number), b"sums")
+    content = bytearray(path.read_bytes())
+    for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=20)):
+        content[place] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(bytes(content))
+    for action in (lambda: Ledger(path).epsilon(DELTA), lambda: Ledger(path).sent(), lambda: Ledger(path).events()):
+        try:
+            action()
+        except SottovoceError as error:
+            assert len(str(error).splitlines()) == 1

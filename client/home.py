@@ -1,0 +1,141 @@
+"""The home of one device: everything that it keeps, in one private folder.
+
+histories.sqlite   what its people did: never leaves it, and can be forgotten
+ledger.sqlite      what its people's releases cost: is never forgotten, not even by joining again
+owner.toml         what its owner allows
+invitation.json    which federation it belongs to, and its own key
+bundles/           the last two models of that federation
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from sottovoce.client.bundles import BundleStore
+from sottovoce.client.histories import HistoryStore
+from sottovoce.client.owner import Owner
+from sottovoce.common.errors import DataError
+from sottovoce.common.invitation import Invitation
+from sottovoce.common.privacy.ledger import Ledger, Sent
+
+HOME_VARIABLE = "SOTTOVOCE_HOME"
+"""Names the home's folder, where no command line does."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """One device.
+
+    Attributes:
+        folder: Where everything lies; made, for its owner's eyes only, if it is missing.
+
+    Raises:
+        DataError: the folder cannot be made.
+    """
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise DataError(self.folder, f"no home can be made here: {error.strerror}") from error
+
+    @property
+    def invitation_file(self) -> Path:
+        """Which federation the device joined, and its private key."""
+        return self.folder / "invitation.json"
+
+    @property
+    def owner_file(self) -> Path:
+        """The owner's settings."""
+        return self.folder / "owner.toml"
+
+    @cached_property
+    def invitation(self) -> Invitation | None:
+        """The invitation that was accepted, if any.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        return Invitation.load(self.invitation_file) if self.invitation_file.exists() else None
+
+    @property
+    def joined(self) -> Invitation:
+        """The invitation that was accepted.
+
+        Raises:
+            DataError: there is none.
+        """
+        if self.invitation is None:
+            raise DataError(self.folder, "belongs to no federation: `sottovoce client join INVITATION` first")
+        return self.invitation
+
+    @property
+    def owner(self) -> Owner:
+        """The owner's settings as they are now.
+
+        Raises:
+            DataError: they cannot be read.
+        """
+        return Owner.load(self.owner_file)
+
+    @cached_property
+    def histories(self) -> HistoryStore:
+        """What the device's people did."""
+        return HistoryStore(
+            self.folder / "histories.sqlite", None if self.invitation is None else self.invitation.capacity
+        )
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Every release that the device's people took part in, in whatever federation.
+
+        Raises:
+            LedgerError: it cannot be read.
+        """
+        return Ledger(self.folder / "ledger.sqlite")
+
+    @cached_property
+    def bundles(self) -> BundleStore:
+        """The models of the federation that the device joined.
+
+        Raises:
+            DataError: it joined none.
+        """
+        invitation = self.joined
+        place = hashlib.sha256(invitation.federation.encode()).hexdigest()[:16]
+        return BundleStore(self.folder / "bundles" / place, invitation.signing_key, invitation.federation)
+
+    def sent(self) -> list[Sent]:
+        """What left this device for a model, oldest first: when, how large, its hash, which release."""
+        return self.ledger.sent()
+
+    def join(self, invitation: Invitation) -> Home:
+        """Accept an invitation, in the place of an earlier one; ledger and histories stay.
+
+        Raises:
+            DataError: it has expired, or is for fewer users than the device holds, or cannot be kept.
+        """
+        if invitation.expired():
+            raise DataError("invitation", f"expired on {invitation.expires:%Y-%m-%d}: ask for a new one")
+        users = len(self.histories.users())
+        if users > invitation.capacity:
+            raise DataError(self.folder, f"holds {users} users; this invitation is for {invitation.capacity}")
+        unfinished = self.invitation_file.with_suffix(".part")
+        try:
+            unfinished.unlink(missing_ok=True)
+            invitation.save(unfinished)
+            unfinished.replace(self.invitation_file)
+        except OSError as error:
+            raise DataError(self.folder, f"the invitation could not be kept: {error.strerror}") from error
+        return Home(self.folder)
+
+
+def find_home(named: Path | None = None) -> Home:
+    """The home that is named, else the environment's, else the one in the user's own folder."""
+    return Home(named or Path(os.environ.get(HOME_VARIABLE) or Path.home() / ".sottovoce"))

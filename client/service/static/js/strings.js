@@ -1,0 +1,210 @@
+// Every word of the page, in each language. `{name}` is filled in.
+
+const TABLE = {
+  en: {
+    skip: "Skip to the content", nav: "Sections", nav_list: "For you", nav_taste: "Your taste", nav_history: "History",
+    nav_privacy: "Privacy", nav_model: "Model", language: "中文", language_label: "切换到中文",
+    theme_auto: "Colours: as the system has them", theme_light: "Colours: light", theme_dark: "Colours: dark",
+    footer: "Everything here is computed on this machine. This page loads nothing from elsewhere.",
+    loading: "One moment…", retry: "Try again", close: "Close", cancel: "Cancel",
+
+    ask_label: "What are you in the mood for?", ask_placeholder: "space horror, but funny", ask_button: "Ask",
+    ask_clear: "Back to your list", ask_weight: "How much your words count", ask_taste: "your taste", ask_words: "these words",
+    ask_hint_encoder: "Understood on this machine, in many languages. Your words are neither sent nor stored.",
+    ask_hint_keywords: "No text encoder is installed here, so your words are searched for as they stand.",
+    ask_masked: "What looked like personal data was masked before it was read.",
+    asked: "For “{text}”", asked_keywords: "Found for “{text}”", asked_nothing: "Nothing fits these words. Try others.",
+
+    lists: "Lists", mode_for_you: "For you", mode_varied: "More varied", mode_gems: "Lesser known",
+    filter: "Categories", filter_all: "All categories", filter_count: "{n} chosen", filter_clear: "Show all",
+    list_title: "For you", list_from: "From {n} things in your history.", list_from_one: "From one thing in your history.",
+    popular_title: "Popular with everybody", more_title: "More like {title}",
+    empty_title: "Nothing is known about you, and it can stay that way.",
+    empty_text: "These are simply popular. Like or dislike a few, or look up something that you know, and the list becomes yours at once. It stays on this machine.",
+    list_empty: "Nothing is left to recommend here. Choose more categories, or bring back something you hid.",
+    rate_label: "Look up something you know", rate_placeholder: "a title", rate_none: "Nothing in the catalogue is called that.",
+    more: "Show more",
+
+    score: "Score", likely: "Chance to be next", because: "Because of", popular: "Popular with everybody",
+    unpopular: "Less known", words_fit: "Your words", no_reasons: "It is popular; nothing in your history speaks for it.",
+    like: "Like", dislike: "Dislike", not_now: "Not now", more_like: "More like this", why: "Why exactly?",
+    hide: "Hide {category}", actions: "More for {title}", actions_short: "More",
+
+    did_like: "You like {title}. The list has changed.", did_dislike: "{title} will not come again.",
+    did_not_now: "{title} is put aside for now.", did_hide_category: "{category} is hidden.",
+    did_interaction: "{title} is in your history.", did_forget: "{title} is forgotten.", did_forget_all: "Everything is forgotten.",
+    did_undo: "Undone.", did_shown: "{category} is shown again.", undo: "Undo",
+
+    why_title: "Why {title}?", why_rank: "It stands at place {rank} of {items}.",
+    why_sum: "These terms sum to the score. Nothing else enters it.", why_term: "Term", why_adds: "Adds",
+    why_popularity: "Popularity", why_like: "Likeness to what you chose", why_rest: "{n} smaller terms of your history",
+    why_total: "Score",
+    why_counterfactual: "Were {title} not in your history, this would stand at place {rank} instead of {now}.", why_still: "Even without {title} in your history, this would stand at place {rank}.",
+
+    taste_title: "Your taste, as the model sees it",
+    taste_text: "How likely the next thing you like is of each category. The thin mark is the same for somebody unknown.",
+    taste_empty: "There is no taste to show yet: like something first. Below is what the model expects of somebody unknown.",
+    taste_chart: "Probability per category", taste_table: "As a table", category: "Category", you: "You", everybody: "Somebody unknown",
+    taste_keywords: "In words", taste_hidden: "Hidden categories", show_again: "Show {category} again", taste_none: "This catalogue has no categories.",
+
+    history_title: "What this machine knows of you", history_count: "{n} entries. They never leave this machine.",
+    history_empty: "Nothing. The list then shows what is popular.", history_older: "Older", history_newer: "Newer",
+    history_range: "{from}–{to} of {n}", forget: "Forget", forget_item: "Forget {title}", forget_all: "Forget everything",
+    forget_sure: "Forget everything?", forget_text: "Your whole history and all feedback on this machine are deleted. This cannot be undone. What was released before cannot be called back: how much it can tell of you is bounded by the ε on the privacy page.",
+    export: "Save a copy", when: "When", what: "What", kind: "How", kind_interaction: "met", kind_like: "liked", kind_dislike: "disliked",
+    kind_not_now: "not now", kind_hide_category: "hidden", unknown_item: "{id} (not in this model’s catalogue)",
+
+    privacy_title: "What left this machine", never: "Nothing was ever sent from here.",
+    never_text: "This device is in no federation, so recommending is all that it does. Should it join one, every message will be listed here.",
+    never_joined: "It has joined “{federation}” and was not asked for anything yet.",
+    spent: "Privacy spent", spent_of: "ε = {spent} of at most {cap}",
+    spent_help: "ε bounds how much everything that was ever released can tell about whether your history was part of it: the smaller, the less. δ = {delta}. Past your cap this machine takes part no more, whatever a server asks.",
+    updates: "Every message", updates_count: "{n} messages, {size} in all", release: "An answer to", size: "Size", hash: "SHA-256",
+    could_see: "What the server could see", see_node: "Sums that this machine had noised itself before they left. The server never saw an exact one.",
+    see_server: "This machine’s exact clipped sum, before the server added noise. You trusted the server with it.",
+    see_none: "Nothing: no message left.",
+    see_plain: "The sum without noise: this federation gives no privacy.",
+    see_also: "It also sees that this machine takes part and when it answers, and hashes of what is public (the request, the catalogue, the item vectors).",
+    stays: "What stays here", stays_history: "Your history: {n} entries", stays_impressions: "What you were shown: {n} times",
+    stays_words: "What you ask for is read in memory and not stored.", clear_impressions: "Delete what I was shown", did_clear: "Deleted.",
+
+    model_title: "The model on this machine", model_facts: "Facts", model_version: "Version", model_items: "Items", model_federation: "Federation",
+    model_digest: "Digest", model_signature: "Signature", model_signed: "checked on arrival", model_unsigned: "none: opened from a folder of yours",
+    model_encoder: "Reads wishes with", model_encoder_none: "no encoder: words are searched for", model_privacy: "Privacy of its training",
+    model_no_dp: "none", model_eps: "ε = {epsilon} at δ = {delta}, whole histories", model_new: "A new model has arrived.", model_reload: "Show its list",
+    no_model: "There is no model on this machine yet.",
+    no_model_text: "Join a federation and wait for its first model, or open a bundle from a folder: sottovoce client serve --bundle FOLDER. Your history is kept meanwhile.",
+    broken_model: "The model on this machine cannot be read.",
+    broken_model_text: "Your history is whole, and everything but the lists works. Install the bundle again.",
+
+    e_disk_full: "The disk is full: this was not kept. What was there before is whole. Make room, then try again.",
+    e_unreachable: "The service does not answer. Is `sottovoce client serve` still running?",
+    e_too_large: "That is too long: at most 4,000 bytes, please.", e_unauthorized: "Please open the address that `sottovoce client serve` printed.",
+    e_stale_page: "The service was started anew. Please open the address that it printed.",
+    e_invalid: "That cannot be used: {message}", e_no_model: "There is no model on this machine yet.", e_not_found: "That is not there any more.", e_unknown: "That did not work: {message}",
+  },
+  zh: {
+    skip: "跳到正文", nav: "栏目", nav_list: "为你推荐", nav_taste: "你的口味", nav_history: "历史", nav_privacy: "隐私", nav_model: "模型",
+    language: "English", language_label: "Switch to English",
+    theme_auto: "颜色：跟随系统", theme_light: "颜色：浅色", theme_dark: "颜色：深色",
+    footer: "这里的一切都在本机计算，页面不从别处加载任何内容。",
+    loading: "请稍候…", retry: "重试", close: "关闭", cancel: "取消",
+
+    ask_label: "现在想看点什么？", ask_placeholder: "我想看一部关于太空的科幻恐怖电影", ask_button: "找一找",
+    ask_clear: "回到你的列表", ask_weight: "这句话占多大比重", ask_taste: "你的口味", ask_words: "这句话",
+    ask_hint_encoder: "在本机理解，支持多种语言；你的话既不发送也不保存。",
+    ask_hint_keywords: "本机没有安装文本编码器，因此按字面关键词搜索。",
+    ask_masked: "看起来像个人信息的内容在读取之前已被遮盖。",
+    asked: "关于“{text}”", asked_keywords: "按“{text}”搜索的结果", asked_nothing: "没有合适的结果，换个说法试试。",
+
+    lists: "列表", mode_for_you: "为你推荐", mode_varied: "更多样", mode_gems: "冷门佳作",
+    filter: "类别", filter_all: "全部类别", filter_count: "已选 {n} 个", filter_clear: "全部显示",
+    list_title: "为你推荐", list_from: "依据你历史中的 {n} 条记录。", list_from_one: "依据你历史中的 1 条记录。",
+    popular_title: "大家都喜欢的", more_title: "与《{title}》相似",
+    empty_title: "我们对你一无所知，也可以一直如此。",
+    empty_text: "这些只是热门内容。喜欢或不喜欢几部，或者查找你熟悉的一部，列表立刻就是你的。记录只留在本机。",
+    list_empty: "这里没有可推荐的了。多选几个类别，或恢复你隐藏的内容。",
+    rate_label: "查找你熟悉的作品", rate_placeholder: "标题", rate_none: "目录中没有这个标题。",
+    more: "显示更多",
+
+    score: "得分", likely: "成为下一个的可能", because: "因为", popular: "受大家欢迎",
+    unpopular: "较为冷门", words_fit: "你的话", no_reasons: "它很热门；你的历史中没有支持它的记录。",
+    like: "喜欢", dislike: "不喜欢", not_now: "暂时不看", more_like: "更多类似的", why: "究竟为什么？",
+    hide: "隐藏“{category}”", actions: "《{title}》的更多操作", actions_short: "更多",
+
+    did_like: "你喜欢《{title}》，列表已更新。", did_dislike: "不会再推荐《{title}》。",
+    did_not_now: "《{title}》暂时搁置。", did_hide_category: "已隐藏“{category}”。",
+    did_interaction: "《{title}》已加入历史。", did_forget: "已忘记《{title}》。", did_forget_all: "已全部忘记。",
+    did_undo: "已撤销。", did_shown: "已重新显示“{category}”。", undo: "撤销",
+
+    why_title: "为什么推荐《{title}》？", why_rank: "它在 {items} 项中排第 {rank} 位。",
+    why_sum: "以下各项之和就是得分，没有其他因素。", why_term: "组成", why_adds: "贡献",
+    why_popularity: "热门程度", why_like: "与所选内容的相似", why_rest: "历史中另外 {n} 项较小的贡献",
+    why_total: "得分",
+    why_counterfactual: "如果历史中没有《{title}》，它会排在第 {rank} 位，而不是第 {now} 位。", why_still: "即使历史中没有《{title}》，它仍会排在第 {rank} 位。",
+
+    taste_title: "模型眼中的你的口味",
+    taste_text: "你接下来喜欢的内容属于各类别的可能性。细线表示对陌生人的预期。",
+    taste_empty: "还没有口味可显示：先喜欢几部吧。下面是模型对陌生人的预期。",
+    taste_chart: "各类别的概率", taste_table: "以表格显示", category: "类别", you: "你", everybody: "陌生人",
+    taste_keywords: "关键词", taste_hidden: "已隐藏的类别", show_again: "重新显示“{category}”", taste_none: "此目录没有类别。",
+
+    history_title: "本机所知道的你", history_count: "{n} 条记录，从不离开本机。",
+    history_empty: "什么都没有。列表显示热门内容。", history_older: "更早", history_newer: "更近",
+    history_range: "第 {from}–{to} 条，共 {n} 条", forget: "忘记", forget_item: "忘记《{title}》", forget_all: "全部忘记",
+    forget_sure: "全部忘记？", forget_text: "本机上你的全部历史和反馈都会被删除，且无法恢复。以前已发布的内容无法收回：它最多能透露多少，由隐私页上的 ε 限定。",
+    export: "保存副本", when: "时间", what: "内容", kind: "方式", kind_interaction: "看过", kind_like: "喜欢", kind_dislike: "不喜欢",
+    kind_not_now: "暂时不看", kind_hide_category: "隐藏", unknown_item: "{id}（不在当前模型的目录中）",
+
+    privacy_title: "哪些内容离开过本机", never: "这里从未发送过任何内容。",
+    never_text: "本机没有加入任何联邦，只做推荐。若将来加入，每一条消息都会列在这里。",
+    never_joined: "本机已加入“{federation}”，尚未收到任何请求。",
+    spent: "已用隐私预算", spent_of: "ε = {spent}，上限 {cap}",
+    spent_help: "ε 限定了所有已发布内容能在多大程度上透露你的历史是否参与其中：越小，透露越少。δ = {delta}。超过上限后，无论服务器如何请求，本机都不再参与。",
+    updates: "每一条消息", updates_count: "{n} 条消息，共 {size}", release: "回应的请求", size: "大小", hash: "SHA-256",
+    could_see: "服务器能看到什么", see_node: "本机在发送前自行加过噪声的和。服务器从未见过精确值。",
+    see_server: "本机裁剪后的精确和，由服务器加噪声。你把它托付给了服务器。",
+    see_none: "什么也没有：没有消息离开本机。",
+    see_plain: "没有噪声的和：这个联邦不提供隐私保护。",
+    see_also: "它还能看到本机参与其中、何时应答，以及公开内容（请求、目录、条目向量）的哈希值。",
+    stays: "哪些内容留在这里", stays_history: "你的历史：{n} 条", stays_impressions: "展示给你的：{n} 次",
+    stays_words: "你的提问只在内存中读取，不会保存。", clear_impressions: "删除展示记录", did_clear: "已删除。",
+
+    model_title: "本机上的模型", model_facts: "概况", model_version: "版本", model_items: "条目数", model_federation: "联邦",
+    model_digest: "摘要", model_signature: "签名", model_signed: "到达时已验证", model_unsigned: "无：从你自己的文件夹打开",
+    model_encoder: "理解提问所用", model_encoder_none: "没有编码器：按关键词搜索", model_privacy: "训练的隐私保护",
+    model_no_dp: "无", model_eps: "ε = {epsilon}，δ = {delta}，以整个历史为单位", model_new: "新模型已到达。", model_reload: "显示新列表",
+    no_model: "本机上还没有模型。",
+    no_model_text: "加入一个联邦并等待第一个模型，或从文件夹打开：sottovoce client serve --bundle 文件夹。在此期间你的历史会保留。",
+    broken_model: "无法读取本机上的模型。",
+    broken_model_text: "你的历史完好，除列表外一切可用。请重新安装模型。",
+
+    e_disk_full: "磁盘已满：这一条没有保存，之前的内容完好。请腾出空间再试。",
+    e_unreachable: "服务没有应答。`sottovoce client serve` 还在运行吗？",
+    e_too_large: "太长了：最多 4,000 字节。", e_unauthorized: "请打开 `sottovoce client serve` 打印的地址。",
+    e_stale_page: "服务已重新启动，请打开它打印的地址。",
+    e_invalid: "无法使用：{message}", e_no_model: "本机上还没有模型。", e_not_found: "它已经不在了。", e_unknown: "没有成功：{message}",
+  },
+};
+
+const CATEGORIES_ZH = {
+  Action: "动作", Adventure: "冒险", Animation: "动画", "Children's": "儿童", Children: "儿童", Comedy: "喜剧", Crime: "犯罪",
+  Documentary: "纪录", Drama: "剧情", Fantasy: "奇幻", "Film-Noir": "黑色电影", Horror: "恐怖", Musical: "音乐", Mystery: "悬疑",
+  Romance: "爱情", "Sci-Fi": "科幻", Thriller: "惊悚", War: "战争", Western: "西部", IMAX: "IMAX", unknown: "未知",
+};
+
+let language = localStorage.getItem("language") ?? (navigator.language.startsWith("zh") ? "zh" : "en");
+if (!(language in TABLE)) language = "en";
+
+export const currentLanguage = () => language;
+
+export function setLanguage(chosen) {
+  language = chosen;
+  localStorage.setItem("language", chosen);
+}
+
+export function t(key, values = {}) {
+  const text = TABLE[language][key] ?? TABLE.en[key] ?? key;
+  return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+}
+
+export const category = (name) => (language === "zh" ? (CATEGORIES_ZH[name] ?? name) : name);
+
+export const languages = Object.keys(TABLE);
+
+export function failure(error) {
+  const key = `e_${error.code}`;
+  return key in TABLE.en ? t(key, { message: error.message }) : t("e_unknown", { message: error.message });
+}
+
+const locale = () => (language === "zh" ? "zh-CN" : "en-GB");
+export const number = (value, digits = 0) => new Intl.NumberFormat(locale(), { maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
+export const signed = (value) => new Intl.NumberFormat(locale(), { maximumFractionDigits: 2, minimumFractionDigits: 2, signDisplay: "always" }).format(value);
+export const percent = (value) => new Intl.NumberFormat(locale(), { style: "percent", maximumSignificantDigits: 2 }).format(value);
+export const when = (iso) => (iso ? new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "short" }).format(new Date(iso)) : "");
+
+export function bytes(count) {
+  const units = ["B", "kB", "MB", "GB"];
+  const power = count < 1000 ? 0 : Math.min(3, Math.floor(Math.log10(count) / 3));
+  return `${number(count / 1000 ** power, power ? 1 : 0)} ${units[power]}`;
+}

@@ -1,0 +1,15 @@
+"""Flower's own SuperNode, which ends with whoever started it: a supervisor that was killed leaves nothing behind.
+
+Run as `python -m sottovoce.client.supernode ARGUMENTS`, with the arguments of `flower-supernode`.
+"""
+
+from __future__ import annotations
+
+import os
+
+from flwr.supercore.app_utils import start_parent_process_monitor
+from flwr.supernode.cli.flower_supernode import flower_supernode
+
+if __name__ == "__main__":
+    start_parent_process_monitor(os.getppid())
+    flower_supernode()

@@ -1,0 +1,193 @@
+"""Keeps a server up: SuperLink and runs are started, watched, and started again, with back-off.
+
+What there is to do always follows from the folder (an unfinished run, a node with an old bundle, a schedule), so that a
+supervisor that starts after a crash does what the one before it would have done.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sottovoce.common.errors import FederationError
+from sottovoce.server.deployment.control import Control
+from sottovoce.server.deployment.folder import SERVER_VARIABLE, ServerFolder, locked
+from sottovoce.server.deployment.monitoring import Monitor, serve_status
+from sottovoce.server.deployment.publications import Publications
+from sottovoce.server.deployment.runs import state_of, unfinished
+from sottovoce.server.deployment.schedule import begin_if_due
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 0.5
+LONGEST_DELAY_S = 300.0
+STEADY_S = 60.0
+"""A SuperLink that ran for that long was well: its next end is met without delay."""
+
+
+@dataclass
+class BackOff:
+    """Waits that double with each failure in a row, up to five minutes."""
+
+    failures: int = 0
+    not_before: float = 0.0
+
+    def fail(self) -> None:
+        """Wait longer than last time."""
+        self.failures += 1
+        self.not_before = time.monotonic() + min(2.0 ** (self.failures - 1), LONGEST_DELAY_S)
+
+    def succeed(self) -> None:
+        """Wait no more."""
+        self.failures, self.not_before = 0, 0.0
+
+    @property
+    def over(self) -> bool:
+        """Whether it is time to try again."""
+        return time.monotonic() >= self.not_before
+
+
+@dataclass
+class Supervisor:
+    """What runs of a server, and what is to be done next.
+
+    Attributes:
+        folder: The server.
+    """
+
+    folder: ServerFolder
+    monitor: Monitor = field(init=False)
+    _control: Control = field(init=False)
+    _superlink: subprocess.Popen[bytes] | None = None
+    _lock: int = -1
+    _started: float = 0.0
+    _ready: bool = False
+    _flower_run: int | None = None
+    _task: tuple[str, str] = ("", "")
+    _links: BackOff = field(default_factory=BackOff)
+    _runs: BackOff = field(default_factory=BackOff)
+    _deliveries: BackOff = field(default_factory=BackOff)
+
+    def __post_init__(self) -> None:
+        self.monitor = Monitor(self.folder)
+        self._control = Control(self.folder)
+
+    def run(self, stop: threading.Event) -> None:
+        """Keep the server up until `stop` is set; then end everything that was started.
+
+        Raises:
+            ConfigError: another supervisor is at work in this folder.
+        """
+        with locked(self.folder.path / "lock") as self._lock, serve_status(self.monitor):
+            log.info("federation %s is up at %s", self.folder.settings.federation, self.folder.settings.listen)
+            try:
+                while not stop.wait(LOOK_EVERY_S):
+                    self.step()
+            finally:
+                self._end()
+
+    def step(self) -> None:
+        """Look once: a SuperLink that ended is started, a run that ended is taken note of, the next one begins."""
+        if not self._keep_superlink():
+            return
+        try:
+            if self._flower_run is not None:
+                if self._control.finished(self._flower_run):
+                    self._note_end()
+                return
+            begin_if_due(self.folder)
+            self._begin()
+        except FederationError as error:
+            log.warning("%s", error)
+
+    def _keep_superlink(self) -> bool:
+        """Start the SuperLink if there is none; whether it answers."""
+        if self._superlink is not None and self._superlink.poll() is not None:
+            log.warning("the SuperLink ended with status %d", self._superlink.returncode)
+            if time.monotonic() - self._started > STEADY_S:
+                self._links.succeed()
+            self._links.fail()
+            # A run without its SuperLink is over; its folder says that it is unfinished.
+            self._superlink, self._ready, self._flower_run = None, False, None
+        if self._superlink is None and self._links.over:
+            self.monitor.superlink_starts += 1
+            self._superlink, self._started = self._start_superlink(), time.monotonic()
+        if self._superlink is not None and not self._ready:
+            self._ready = self._control.ready()
+            if self._ready:
+                log.info("the SuperLink answers after %.1f s", time.monotonic() - self._started)
+        self.monitor.ready = self._ready
+        return self._ready
+
+    def _begin(self) -> None:
+        """Start the next Flower run, if there is something to do."""
+        run = unfinished(self.folder)
+        if run is not None and self._runs.over:
+            self._start("train", run.name)
+        elif self._deliveries.over and self._somebody_lacks():
+            self._start("deliver", "")
+
+    def _start(self, task: str, run: str) -> None:
+        log.info("begin to %s %s", task, run, extra={"task": task, "run": run})
+        self._task, self._flower_run = (task, run), self._control.start(task, run)
+
+    def _note_end(self) -> None:
+        """Take note of how a Flower run ended: by what is in the folder, since its process may have been killed."""
+        task, run = self._task
+        self._flower_run = None
+        if task == "train":
+            self._runs.succeed() if state_of(self.folder.path / "runs" / run).outcome else self._runs.fail()
+        else:
+            self._deliveries.fail() if self._somebody_lacks() else self._deliveries.succeed()
+
+    def _somebody_lacks(self) -> bool:
+        """Whether a node that is there holds an older bundle than the newest."""
+        newest = Publications(self.folder).version
+        return any(member.online and member.bundle < newest for member in self.folder.registry.admitted())
+
+    def _start_superlink(self) -> subprocess.Popen[bytes]:
+        module = "sottovoce.server.deployment.superlink"
+        return subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-m", module, str(self.folder.path)], env=environment(self.folder), pass_fds=(self._lock,)
+        )
+
+    def _end(self) -> None:
+        if self._superlink is None:
+            return
+        self._superlink.terminate()
+        try:
+            self._superlink.wait(10)
+        except subprocess.TimeoutExpired:
+            self._superlink.kill()
+            self._superlink.wait()
+
+
+def environment(folder: ServerFolder) -> dict[str, str]:
+    """The environment of a server's processes: Flower tells nobody, installs nothing, and looks for work often."""
+    own = {
+        SERVER_VARIABLE: str(folder.path),
+        "FLWR_HOME": str(folder.path / "flower"),
+        "FLWR_TELEMETRY_ENABLED": "0",
+        "FLWR_DISABLE_UPDATE_CHECK": "1",
+        "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+        "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.2",
+        "OMP_NUM_THREADS": "1",
+        # Flower starts its processes by name.
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))),
+    }
+    return {**os.environ, **own}
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop

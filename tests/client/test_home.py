@@ -1,0 +1,127 @@
+"""A device's home: private, joined by invitation, with a ledger that nothing forgets."""
+
+from __future__ import annotations
+
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from devices import FEDERATION, invitation, joined_home, signed_bundle
+
+from sottovoce.client.home import Home, find_home
+from sottovoce.common.errors import ConfigError, DataError
+from sottovoce.common.privacy.accounting import ReleaseEvent
+from sottovoce.common.privacy.ledger import Release
+from sottovoce.common.signature import SigningKey
+
+KEY = SigningKey.generate()
+RELEASE = Release("people", "run", 1, "head", "server")
+
+
+def release(home: Home) -> None:
+    """One release of 4 bytes that was made and sent."""
+    home.ledger.open(RELEASE, ReleaseEvent("head", 1.0, 1.0, 1), "sha", "os", 8.0, 1e-5)
+    home.ledger.record_sent(RELEASE, b"sums")
+
+
+def test_everything_is_for_its_owners_eyes_only(tmp_path: Path) -> None:
+    home = joined_home(tmp_path / "home", KEY)
+    home.histories.record("owner", "item 1")
+    release(home)
+    home.owner.save(home.owner_file)
+    home.bundles.install(signed_bundle(tmp_path / "bundle", KEY, 1))
+    assert stat.S_IMODE(home.folder.stat().st_mode) == 0o700
+    for name in ("histories.sqlite", "ledger.sqlite", "owner.toml", "invitation.json"):
+        assert stat.S_IMODE((home.folder / name).stat().st_mode) == 0o600, name
+
+
+def test_a_home_that_joined_nothing_still_keeps_histories(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.histories.record("owner", "item 1")
+    assert home.invitation is None
+    with pytest.raises(DataError, match="client join"):
+        _ = home.bundles
+
+
+def test_what_left_the_device_is_told_with_time_size_and_hash(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    assert home.sent() == []
+    release(home)
+    [sent] = home.sent()
+    assert (sent.release, sent.bytes, len(sent.sha256)) == ("people/run/1/head/server", 4, 64)
+    assert abs(datetime.fromisoformat(sent.at + "+00:00") - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_neither_forgetting_nor_joining_again_touches_the_ledger(tmp_path: Path) -> None:
+    home = joined_home(tmp_path / "home", KEY)
+    home.histories.record("owner", "item 1")
+    release(home)
+    before = home.ledger.epsilon(1e-5)
+    home.histories.forget(None)
+    again = home.join(invitation(SigningKey.generate(), federation="chess-club"))
+    assert again.joined.federation == "chess-club"
+    assert again.ledger.epsilon(1e-5) == before > 0
+    assert again.sent() == home.sent()
+
+
+def test_an_expired_invitation_is_refused(tmp_path: Path) -> None:
+    late = datetime.now(UTC) - timedelta(seconds=1)
+    with pytest.raises(DataError, match="expired"):
+        joined_home(tmp_path / "home", KEY, expires=late)
+    assert Home(tmp_path / "home").invitation is None
+
+
+def test_an_invitation_for_fewer_users_than_there_are_is_refused(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    for user in ("ann", "bob"):
+        home.histories.record(user, "item 1")
+    with pytest.raises(DataError, match="holds 2 users"):
+        home.join(invitation(KEY, capacity=1))
+    joined = home.join(invitation(KEY, capacity=2))
+    with pytest.raises(ConfigError, match="at most 2"):
+        joined.histories.record("cyd", "item 1")
+
+
+def test_models_of_two_federations_are_kept_apart(tmp_path: Path) -> None:
+    home = joined_home(tmp_path / "home", KEY)
+    home.bundles.install(signed_bundle(tmp_path / "1", KEY, 7))
+    other = home.join(invitation(KEY, federation="chess-club"))
+    other.bundles.install(signed_bundle(tmp_path / "2", KEY, 1, federation="chess-club"))
+    assert (other.bundles.version, home.join(invitation(KEY)).bundles.version) == (1, 7)
+    assert home.joined.federation == FEDERATION
+
+
+def test_a_longer_catalogue_keeps_the_histories_valid(tmp_path: Path) -> None:
+    """Histories hold ids: item 70 was met on this device before the server's catalogue knew it."""
+    from sottovoce.common.bundle import load_bundle
+
+    home = joined_home(tmp_path / "home", KEY)
+    for at, item in enumerate(("item 3", "item 70", "item 5")):
+        home.histories.record("owner", item, float(at))
+    read = {}
+    for version, items in ((1, 60), (2, 80)):
+        home.bundles.install(signed_bundle(tmp_path / str(version), KEY, version, items=items))
+        current = home.bundles.current()
+        assert current is not None
+        read[items] = list(home.histories.histories(load_bundle(current).catalogue)[0])
+    assert read == {60: [3, 5], 80: [3, 70, 5]}
+
+
+def test_a_home_is_found_by_its_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOTTOVOCE_HOME", str(tmp_path / "there"))
+    assert find_home().folder == tmp_path / "there"
+    assert find_home(tmp_path / "named").folder == tmp_path / "named"
+
+
+def test_a_place_where_no_home_can_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="no home can be made"):
+        Home(tmp_path / "file" / "home")
+
+
+def test_a_broken_invitation_is_refused_in_one_line(tmp_path: Path) -> None:
+    home = joined_home(tmp_path / "home", KEY)
+    home.invitation_file.write_bytes(home.invitation_file.read_bytes()[:-40])
+    with pytest.raises(DataError, match="not an invitation"):
+        _ = Home(home.folder).joined

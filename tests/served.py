@@ -1,0 +1,122 @@
+"""A device for tests: a small model with titles from everywhere, a home, and the service over both."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sottovoce.client.home import Home
+from sottovoce.client.service.access import Access
+from sottovoce.client.service.device import Device
+from sottovoce.client.service.models import Models
+from sottovoce.common.bundle import write_bundle
+from sottovoce.common.catalogue import Catalogue
+from sottovoce.common.scoring import Head, HeadShape, save_arrays
+from sottovoce.common.vectors import unit_rows
+
+ITEMS, DIMENSION, USER = 60, 12, "owner"
+CATEGORIES = ("Comedy", "Drama", "Horror", "Sci-Fi")
+TITLES = {
+    0: "Space Ghosts (1994)",
+    1: "🎬 Émoji & <b>Bold</b> (1995)",
+    2: "رحلة إلى القمر (1996)",
+    3: "太空恐怖 (1997)",
+}
+
+
+def catalogue(items: int = ITEMS) -> Catalogue:
+    """Titles in several scripts, two categories for every third item, and a year each."""
+    titles = tuple(TITLES.get(row, f"Film {row} ({1990 + row % 10})") for row in range(items))
+    names = [CATEGORIES[row % 4] + (f" | {CATEGORIES[(row + 1) % 4]}" if row % 3 == 0 else "") for row in range(items)]
+    texts = tuple(f"{title} {name.replace(' | ', ' ')}" for title, name in zip(titles, names, strict=True))
+    years = tuple(title[-5:-1] for title in titles)
+    ids = tuple(f"i{row}" for row in range(items))
+    return Catalogue(ids, titles, texts, {"categories": tuple(names), "year": years})
+
+
+def make_bundle(folder: Path, items: int = ITEMS, seed: int = 0) -> Path:
+    """A published model over `catalogue(items)`."""
+    rng = np.random.default_rng(seed)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    vectors = unit_rows(rng.normal(size=(items, DIMENSION)).astype(np.float32))
+    source = folder.with_name(folder.name + "-items.safetensors")
+    save_arrays(source, {"vectors": vectors})
+    shape = HeadShape(items, DIMENSION, 2, 0, 4.0)
+    b = np.sort(rng.normal(size=items).astype(np.float32))[::-1].copy()
+    head = Head(shape, b, {"V": 0.1 * rng.normal(size=(items, 2)).astype(np.float32)})
+    privacy = {"epsilon": 8.0, "delta": 1e-5, "trust": "server"}
+    write_bundle(folder, catalogue(items), source, head, "# Model card\n\n- **Limits** few.\n", {"privacy": privacy})
+    source.unlink()
+    return folder
+
+
+def make_device(folder: Path, bundle: Path | None) -> Device:
+    home = Home(folder / "home")
+    return Device(home, Models(home, bundle), USER)
+
+
+def access() -> Access:
+    return Access(8765, "a-token-of-more-than-twenty-letters")
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service in a process of its own."""
+
+    page: str
+    grpc: str
+    token: str
+    home: Path
+    process: subprocess.Popen[str]
+
+    @property
+    def origin(self) -> str:
+        return self.page.partition("/?")[0]
+
+
+@contextmanager
+def service(home: Path, bundle: Path | None, *arguments: str) -> Iterator[Service]:
+    """`sottovoce client serve` on free ports, ended when the block is left."""
+    given = [] if bundle is None else ["--bundle", str(bundle)]
+    command = [
+        sys.executable,
+        "-c",
+        "from sottovoce.cli.main import run; run()",
+        "client",
+        "serve",
+        "--home",
+        str(home),
+    ]
+    process = subprocess.Popen(
+        [*command, *given, "--port", "0", "--grpc-port", "0", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "COLUMNS": "400"},
+    )  # fmt: skip
+    try:
+        addresses = _wait_for(home / "service.json", process)
+        yield Service(home=home, process=process, **addresses)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        process.wait(timeout=20)
+
+
+def _wait_for(path: Path, process: subprocess.Popen[str]) -> dict[str, str]:
+    for _ in range(600):
+        if process.poll() is not None:
+            raise RuntimeError(f"the service ended: {process.stdout.read() if process.stdout else ''}")
+        try:
+            found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+            return found
+        except (FileNotFoundError, ValueError):
+            time.sleep(0.05)
+    raise RuntimeError("the service did not start")
