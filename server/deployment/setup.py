@@ -69,6 +69,8 @@ def check_deployable(settings: ServerSettings) -> None:
     Raises:
         ConfigError: the plan is for simulations, or one run would spend more than all may.
     """
+    if settings.training.head.state == "text":
+        raise ConfigError("training.head.state", "text", "items: a bundle has no map for what people write")
     plan = settings.training.plan()
     if plan.simulated_only:
         raise ConfigError("training.privacy", plan.trust.value, f"what a deployment may follow: {plan.simulated_only}")

@@ -147,3 +147,11 @@ def test_make_server_wants_an_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         make_server(tmp_path, servers.settings(), federation.catalogue(), federation.space())
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_histories_as_texts_are_not_deployed(tmp_path: Path) -> None:
+    given = servers.settings()
+    head = given.training.head.model_copy(update={"state": "text"})
+    written = given.model_copy(update={"training": given.training.model_copy(update={"head": head})})
+    with pytest.raises(ConfigError, match="no map for what people write"):
+        make_server(tmp_path / "server", written, federation.catalogue(), federation.space())
