@@ -10,7 +10,7 @@ from sottovoce.common.catalogue import Catalogue
 from sottovoce.common.config import Config
 from sottovoce.common.privacy.ledger import Ledger
 from sottovoce.common.privacy.plan import PrivacyPlan, Trust
-from sottovoce.common.readers import load_readers
+from sottovoce.common.readers import READERS, load_readers
 from sottovoce.common.runfolder import RunFolder
 from sottovoce.common.vectors import ItemSpace
 from sottovoce.server.checkpoint import Checkpoint
@@ -47,9 +47,10 @@ def publish(folder: RunFolder, plan: PrivacyPlan, ledger: Ledger, state: Checkpo
     items = folder.data / "items.safetensors"
     space = ItemSpace.load(items)
     facts["blocks"] = [list(each) for each in space.blocks.sizes]
+    facts["space"] = space.published
     head = bounded(state.published, space.vectors, folder.config, plan)
     card = model_card(folder.config, plan, facts, len(catalogue))
-    readers = load_readers(folder.data / "readers.safetensors")
+    readers = load_readers(folder.data / READERS)
     write_bundle(folder.bundle, catalogue, items, head, card, facts, readers)
 
 
