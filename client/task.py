@@ -108,6 +108,7 @@ def main() -> None:
     """Answer messages until standard input ends."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("sottovoce").setLevel(logging.INFO)
+    logging.getLogger("flwr").setLevel(logging.WARNING)
     _import_all()
     for token in sys.stdin:
         child = os.fork()
@@ -142,14 +143,26 @@ def answer(address: str, token: str) -> NoReturn:
 
 
 def _import_all() -> None:
-    """What training and a device's home need, before the first fork: with one thread, and no file or socket open."""
+    """What training and a device's home need, before the first fork: with one thread, and no file or socket open.
+
+    One step on made-up data has PyTorch load what it otherwise loads at the first step of every fork. Nothing random is
+    kept for the forks: noise and draws are read from the operating system.
+    """
+    import numpy as np
     import torch
 
     import sottovoce.client.app
-    import sottovoce.client.deployed
-    import sottovoce.client.trainer  # noqa: F401
+    import sottovoce.client.deployed  # noqa: F401
+    from sottovoce.client.losses import Loss
+    from sottovoce.client.states import positions_of
+    from sottovoce.client.trainer import clipped_gradient_sum
+    from sottovoce.common.history import Histories
+    from sottovoce.common.scoring import Head, HeadShape
 
     torch.set_num_threads(1)
+    head = Head.untrained(HeadShape(items=4, dimension=2, rank=1, mix=1, content_weight=1.0))
+    positions = positions_of(Histories.from_lists(["nobody"], [[0, 1, 2]]), window=2)
+    clipped_gradient_sum(head, np.eye(4, 2, dtype=np.float32), positions, 1.0, Loss("softmax", 2, seed=0))
 
 
 if __name__ == "__main__":

@@ -342,7 +342,7 @@ def send_and_receive(grid: Grid, messages: Iterable[Message], deadline_s: float)
             replies.append(reply)
             waiting.discard(reply.metadata.reply_to_message_id)
         if waiting:
-            time.sleep(min(max(waited / 10, 0.005), 1.0))
+            time.sleep(min(max(waited / 10, 0.005), 0.3))
     return replies
 
 

@@ -120,7 +120,7 @@ class Registry:
         """All nodes that were ever invited, by name."""
         with self._connect() as connection:
             rows = connection.execute(f"SELECT {_COLUMNS} FROM node ORDER BY name").fetchall()  # noqa: S608
-        return [Member(*row[:7], online=bool(row[7]), revoked_at=row[8], bundle=row[9]) for row in rows]
+        return [Member(*row[:7], bool(row[7]), *row[8:]) for row in rows]
 
     def admitted(self) -> list[Member]:
         """The nodes that may speak to the server now."""

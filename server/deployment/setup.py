@@ -82,6 +82,7 @@ def invite(folder: ServerFolder, name: str, capacity: int | None, days: float | 
     key = new_private_key()
     try:
         invitation = Invitation(
+            schema=1,
             federation=settings.federation,
             node=name,
             capacity=settings.capacity if capacity is None else capacity,

@@ -74,8 +74,8 @@ class DeviceGrid(federation.LocalGrid):
 
 @pytest.fixture
 def server(tmp_path: Path) -> ServerFolder:
-    sections = {"federation": {"nodes": 2, "deadline_s": 60.0, "gather_s": 0.1, "minimum_nodes": 1}}
-    return servers.make(tmp_path / "server", servers.settings(**sections))
+    small = {"nodes": 2, "deadline_s": 60.0, "gather_s": 0.1, "minimum_nodes": 1}
+    return servers.make(tmp_path / "server", servers.settings(federation=small))
 
 
 @pytest.fixture
