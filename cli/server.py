@@ -53,7 +53,7 @@ def init(
     from sottovoce.common.encoder import find_encoder
     from sottovoce.server.deployment.settings import check
     from sottovoce.server.deployment.setup import check_deployable, make_server
-    from sottovoce.simulations.prepare import item_space
+    from sottovoce.simulations.prepare import item_space, wish_readers
 
     console = Console()
     table: dict[str, Any] = {
@@ -82,8 +82,9 @@ def init(
     check_deployable(checked)
     catalogue = _catalogue(items, console)
     console.print(f"encoding {len(catalogue)} items with {encoder}", highlight=False)
-    space = item_space(catalogue, training, find_encoder(training.encoder.name, training.encoder.revision))
-    made = make_server(folder, checked, catalogue, space)
+    found = find_encoder(training.encoder.name, training.encoder.revision)
+    space = item_space(catalogue, training, found)
+    made = make_server(folder, checked, catalogue, space, wish_readers(space, found, catalogue.texts))
     console.print(
         f"made {folder}: federation {checked.federation}, {len(catalogue)} items, one run spends ε ="
         f" {training.privacy.epsilon:g} of {checked.total_epsilon:g} at δ = {delta:g}\n"

@@ -14,6 +14,7 @@ from sottovoce.client.home import Home
 from sottovoce.client.node import Node
 from sottovoce.client.owner import Owner
 from sottovoce.client.store import Holdings
+from sottovoce.common.bundle import Published, open_bundle
 from sottovoce.common.catalogue import Catalogue
 from sottovoce.common.errors import DataError, RequestRefusedError
 from sottovoce.common.history import Histories
@@ -37,14 +38,19 @@ class HomeHoldings(Holdings):
     partition: int
 
     @cached_property
+    def published(self) -> Published:
+        """The bundle, as it lies on the disk."""
+        return open_bundle(self.bundle)
+
+    @cached_property
     def catalogue(self) -> Catalogue:
         """The items of the bundle."""
-        return Catalogue.load(self.bundle / "catalogue.json")
+        return self.published.catalogue.catalogue()
 
     @cached_property
     def space(self) -> ItemSpace:
         """The item vectors of the bundle."""
-        return ItemSpace.load(self.bundle / "items.safetensors")
+        return ItemSpace.of_bundle(self.published)
 
     @cached_property
     def histories(self) -> Histories:

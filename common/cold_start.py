@@ -8,11 +8,11 @@ right on average where it counts, in exp(b). All of it is a function of what was
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sottovoce.common.scoring import FloatArray, Head, HeadShape
+from sottovoce.common.scoring import FloatArray, Head, IntArray
 
 RIDGE = 2.0
 """Penalty on the squared coefficients, in items of unit norm."""
@@ -26,17 +26,27 @@ def with_new_items(head: Head, vectors: FloatArray, new: FloatArray) -> Head:
         vectors: Shape [I, d].
         new: Vectors of the new items in the same space, shape [N, d].
     """
-    old = head.shape
-    shape = HeadShape(old.items + len(new), old.dimension, old.rank, old.mix, old.content_weight, old.tied)
-    parameters = dict(head.parameters)
+    rows = np.concatenate([np.arange(len(vectors)), np.full(len(new), -1)])
+    return moved_head(head, vectors, rows, np.concatenate([vectors, new]))
+
+
+def moved_head(head: Head, vectors: FloatArray, rows: IntArray, new: FloatArray) -> Head:
+    """`head` over another catalogue.
+
+    Args:
+        head: Trained on items with `vectors`.
+        vectors: Shape [I, d].
+        rows: For each item of the other catalogue its row in `head`, or -1 where it is new; shape [J].
+        new: Vectors of the other catalogue in the same space, shape [J, d].
+    """
+    shape, known, parameters = replace(head.shape, items=len(rows)), rows >= 0, dict(head.parameters)
     if "V" in parameters:
-        correction = _Prediction.fit(vectors, parameters["V"])
-        parameters["V"] = np.concatenate([parameters["V"], correction.of(new)])
+        correction = _Prediction.fit(vectors, parameters["V"]).of(new)
+        parameters["V"] = np.where(known[:, None], parameters["V"][rows], correction)
     popularity = _Prediction.fit(vectors, head.b[:, None])
     missed = head.b - popularity.of(vectors)[:, 0]
-    smearing = np.log(np.exp(missed, dtype=np.float64).mean())
-    b = np.concatenate([head.b, popularity.of(new)[:, 0] + np.float32(smearing)])
-    return Head(shape, b, parameters)
+    smearing = np.float32(np.log(np.exp(missed, dtype=np.float64).mean()))
+    return Head(shape, np.where(known, head.b[rows], popularity.of(new)[:, 0] + smearing), parameters)
 
 
 @dataclass(frozen=True)

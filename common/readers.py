@@ -22,6 +22,9 @@ from sottovoce.common.mapped import MappedFile
 from sottovoce.common.quantised import to_integers
 from sottovoce.common.scoring import FloatArray, save_arrays
 
+READERS = "readers.safetensors"
+"""Where the maps lie beside an item space."""
+
 RANK = 48
 RIDGE = 0.3
 """Relative to the mean variance of an encoder's coordinate times the number of items."""

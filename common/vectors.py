@@ -25,6 +25,7 @@ from sottovoce.common.errors import DataError
 from sottovoce.common.scoring import save_arrays
 
 if TYPE_CHECKING:
+    from sottovoce.common.bundle import Published
     from sottovoce.common.encoder import Encoder
 
 FloatArray = NDArray[np.float32]
@@ -41,11 +42,13 @@ class ItemSpace:
         vectors: Shape [I, d], unit norm (zero for a text that tells nothing).
         facts: `encoder`, `revision`, `encoder_sha256`, `catalogue_sha256`, and the lexical block's `vocabulary`.
         maps: Arrays of the projection: mean and components of each block, idf, rotation.
+        name: The hash of a space that came in a bundle, without its maps: there are vectors, but no new texts.
     """
 
     vectors: FloatArray
     facts: dict[str, str]
     maps: dict[str, FloatArray]
+    name: str = ""
 
     @property
     def dimension(self) -> int:
@@ -65,10 +68,30 @@ class ItemSpace:
     @cached_property
     def sha256(self) -> str:
         """Names encoder and projection: equal on two nodes exactly if both are."""
+        if self.name:
+            return self.name
         total = hashlib.sha256(json.dumps(self.facts, sort_keys=True).encode())
         for name in sorted(self.maps):
             total.update(name.encode() + np.ascontiguousarray(self.maps[name]).tobytes())
         return total.hexdigest()
+
+    @property
+    def published(self) -> dict[str, str]:
+        """What a bundle's manifest says of the space that its vectors are of."""
+        return {key: fact for key, fact in self.facts.items() if key != "vocabulary"} | {"sha256": self.sha256}
+
+    @classmethod
+    def of_bundle(cls, bundle: Published) -> ItemSpace:
+        """The space of a bundle's vectors, as a node trains in it.
+
+        Raises:
+            DataError: its manifest names none.
+        """
+        try:
+            told = {str(key): str(fact) for key, fact in bundle.manifest["space"].items()}
+            return cls(bundle.model.vectors, told, {}, told.pop("sha256"))
+        except (KeyError, AttributeError, TypeError) as error:
+            raise DataError("manifest.json", "names no item space: publish the bundle again") from error
 
     def project(self, texts: Sequence[str], encoded: FloatArray) -> FloatArray:
         """Vectors of new texts, shape [len(texts), d].
@@ -76,7 +99,12 @@ class ItemSpace:
         Args:
             texts: What to place in the space.
             encoded: The encoder's vectors of the same texts, shape [len(texts), D].
+
+        Raises:
+            DataError: the space came in a bundle.
         """
+        if not self.maps:
+            raise DataError("items.safetensors", "a bundle has no map for new texts: set head.state = items")
         blocks = [
             (encoded - self.maps["encoder.mean"]) @ self.maps["encoder.components"],
             self._words(texts) @ self.maps["words.components"] - self.maps["words.offset"],

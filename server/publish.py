@@ -10,7 +10,7 @@ from sottovoce.common.catalogue import Catalogue
 from sottovoce.common.config import Config
 from sottovoce.common.privacy.ledger import Ledger
 from sottovoce.common.privacy.plan import PrivacyPlan, Trust
-from sottovoce.common.readers import load_readers
+from sottovoce.common.readers import READERS, load_readers
 from sottovoce.common.runfolder import RunFolder
 from sottovoce.common.vectors import ItemSpace
 from sottovoce.server.checkpoint import Checkpoint
@@ -44,9 +44,11 @@ def publish(folder: RunFolder, plan: PrivacyPlan, ledger: Ledger, state: Checkpo
     }
     catalogue = Catalogue.load(folder.data / "catalogue.json")
     items = folder.data / "items.safetensors"
-    head = bounded(state.published, ItemSpace.load(items).vectors, folder.config, plan)
+    space = ItemSpace.load(items)
+    head = bounded(state.published, space.vectors, folder.config, plan)
+    facts["space"] = space.published
     card = model_card(folder.config, plan, facts, len(catalogue))
-    readers = load_readers(folder.data / "readers.safetensors")
+    readers = load_readers(folder.data / READERS)
     write_bundle(folder.bundle, catalogue, items, head, card, facts, readers)
 
 

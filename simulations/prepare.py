@@ -18,12 +18,11 @@ from sottovoce.common import multilingual
 from sottovoce.common.cache import cache_folder
 from sottovoce.common.catalogue import Catalogue
 from sottovoce.common.config import Config
-from sottovoce.common.encoder import Encoder, find_encoder
+from sottovoce.common.encoder import Encoder, cached_vectors, find_encoder
 from sottovoce.common.errors import DataError
 from sottovoce.common.evaluation import HeldOut, hold_out
 from sottovoce.common.history import Histories
-from sottovoce.common.readers import Reader, fit_reader, save_readers
-from sottovoce.common.scoring import FloatArray
+from sottovoce.common.readers import READERS, Reader, fit_reader, save_readers
 from sottovoce.common.vectors import ItemSpace, fit_item_space
 from sottovoce.simulations.datasets import Dataset, ReadOptions, load_dataset
 
@@ -87,6 +86,17 @@ def item_space(catalogue: Catalogue, config: Config, encoder: Encoder) -> ItemSp
     )
 
 
+def wish_readers(space: ItemSpace, encoder: Encoder, texts: Sequence[str]) -> list[Reader]:
+    """What brings wishes in words into the item space: by the multilingual encoder, if it is there, and by our own."""
+    own = {"encoder": space.encoder, "revision": space.revision or "", "fingerprint": space.facts["encoder_sha256"]}
+    readers = [fit_reader(encoder.encode_cached(texts), space.vectors, own)]
+    if multilingual.installed():
+        facts = {"encoder": multilingual.NAME, "revision": "", "fingerprint": multilingual.fingerprint()}
+        understood = cached_vectors(facts["fingerprint"], texts, multilingual.encode)
+        readers.insert(0, fit_reader(understood, space.vectors, facts))
+    return readers
+
+
 def open_prepared(folder: Path) -> Prepared:
     """Open what `prepare` wrote.
 
@@ -129,8 +139,7 @@ def _write(folder: Path, dataset: Dataset, config: Config, encoder: Encoder, say
     say(f"encoding {len(dataset.catalogue)} items with {encoder.name}")
     space = item_space(dataset.catalogue, config, encoder)
     space.save(folder / "items.safetensors")
-    encoded = encoder.encode_cached(dataset.catalogue.texts)
-    save_readers(folder / "readers.safetensors", _readers(space, encoded, dataset.catalogue.texts))
+    save_readers(folder / READERS, wish_readers(space, encoder, dataset.catalogue.texts))
     facts = {
         "name": dataset.name,
         "users": len(dataset.histories),
@@ -141,16 +150,6 @@ def _write(folder: Path, dataset: Dataset, config: Config, encoder: Encoder, say
     }
     # Last, since its presence says that all the rest is there.
     (folder / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
-
-
-def _readers(space: ItemSpace, encoded: FloatArray, texts: Sequence[str]) -> list[Reader]:
-    """What brings wishes in words into the item space: by the multilingual encoder, if it is there, and by our own."""
-    own = {"encoder": space.encoder, "revision": space.revision or "", "fingerprint": space.facts["encoder_sha256"]}
-    readers = [fit_reader(encoded, space.vectors, own)]
-    if multilingual.installed():
-        facts = {"encoder": multilingual.NAME, "revision": "", "fingerprint": multilingual.fingerprint()}
-        readers.insert(0, fit_reader(multilingual.encode_apart(texts), space.vectors, facts))
-    return readers
 
 
 def _key(dataset: Dataset, config: Config, encoder: Encoder) -> str:

@@ -50,9 +50,8 @@ def signed_bundle(
     space(items).save(space_file)
     bundle = folder / "bundle"
     head = Head.untrained(HeadShape(items, space(items).dimension, 4, 6, 3.0))
-    write_bundle(
-        bundle, catalogue(items), space_file, head, f"# Model card {note}\n", {"state": "items", "privacy": {}}
-    )
+    facts = {"state": "items", "privacy": {}, "space": space(items).published}
+    write_bundle(bundle, catalogue(items), space_file, head, f"# Model card {note}\n", facts)
     sign_bundle(bundle, key, version, federation)
     return bundle
 

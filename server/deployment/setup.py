@@ -6,7 +6,6 @@ import math
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,13 @@ from cryptography.hazmat.primitives.serialization import (
 
 from sottovoce.common.bundle import load_bundle, write_bundle
 from sottovoce.common.catalogue import Catalogue
+from sottovoce.common.cold_start import moved_head
 from sottovoce.common.config import Config
 from sottovoce.common.errors import ConfigError, DataError
 from sottovoce.common.invitation import Invitation, new_private_key, public_key
 from sottovoce.common.privacy.plan import Trust
-from sottovoce.common.scoring import FloatArray, Head
+from sottovoce.common.readers import READERS, Reader, load_readers, save_readers
+from sottovoce.common.scoring import Head
 from sottovoce.common.signature import SigningKey
 from sottovoce.common.vectors import ItemSpace
 from sottovoce.server.deployment.certificates import make_authority, make_server_certificate
@@ -34,7 +35,9 @@ from sottovoce.server.deployment.settings import ServerSettings
 from sottovoce.server.strategy import head_shape
 
 
-def make_server(path: Path, settings: ServerSettings, catalogue: Catalogue, space: ItemSpace) -> ServerFolder:
+def make_server(
+    path: Path, settings: ServerSettings, catalogue: Catalogue, space: ItemSpace, readers: Sequence[Reader] = ()
+) -> ServerFolder:
     """Make a server's folder, and publish its first bundle: the catalogue, with a head that knows content alone.
 
     Args:
@@ -42,6 +45,7 @@ def make_server(path: Path, settings: ServerSettings, catalogue: Catalogue, spac
         settings: What the operator decides; `training` is resolved.
         catalogue: What can be recommended.
         space: Its item vectors.
+        readers: Maps for wishes in words.
 
     Raises:
         ConfigError: the folder is not empty, or a deployment may not follow the plan.
@@ -54,7 +58,7 @@ def make_server(path: Path, settings: ServerSettings, catalogue: Catalogue, spac
     SigningKey.generate().save(folder.path / "signing.key")
     settings.save(folder.settings_file)
     _ = folder.registry, folder.ledger
-    _add_catalogue(folder, catalogue, space)
+    _add_catalogue(folder, catalogue, space, readers)
     _publish(folder, Head.untrained(head_shape(settings.training, space)), {"round": 0})
     return folder
 
@@ -65,6 +69,8 @@ def check_deployable(settings: ServerSettings) -> None:
     Raises:
         ConfigError: the plan is for simulations, or one run would spend more than all may.
     """
+    if settings.training.head.state == "text":
+        raise ConfigError("training.head.state", "text", "items: a bundle has no map for what people write")
     plan = settings.training.plan()
     if plan.simulated_only:
         raise ConfigError("training.privacy", plan.trust.value, f"what a deployment may follow: {plan.simulated_only}")
@@ -104,8 +110,8 @@ def invite(folder: ServerFolder, name: str, capacity: int | None, days: float | 
 def update_catalogue(folder: ServerFolder, catalogue: Catalogue, encode: Any) -> int:  # noqa: ANN401
     """Publish a changed catalogue with the newest head; the bundle's version. No training, and no budget.
 
-    New items are placed in the item space as it is, and start with the popularity of one that nobody has met; items
-    that are gone are left out. The next run trains over the new catalogue.
+    New items are placed in the item space as it is, with the popularity and correction that their texts foretell
+    (`common.cold_start`); items that are gone are left out. The next run trains over the new catalogue.
 
     Args:
         folder: The server.
@@ -127,30 +133,21 @@ def update_catalogue(folder: ServerFolder, catalogue: Catalogue, encode: Any) ->
     bundle, space = load_bundle(newest), ItemSpace.load(place / "items.safetensors")
     vectors = space.project(catalogue.texts, encode(catalogue.texts)).astype(np.float32)
     facts = {**space.facts, "catalogue_sha256": catalogue.sha256}
-    _add_catalogue(folder, catalogue, ItemSpace(vectors, facts, space.maps))
-    rows = [bundle.catalogue.position.get(item, -1) for item in catalogue.ids]
+    readers = load_readers(place / READERS)
+    _add_catalogue(folder, catalogue, ItemSpace(vectors, facts, space.maps), readers)
+    rows = np.array([bundle.catalogue.position.get(item, -1) for item in catalogue.ids])
     kept = {key: bundle.manifest[key] for key in ("run", "round", "privacy") if key in bundle.manifest}
-    return _publish(folder, _moved(bundle.model.head, rows), kept)
+    return _publish(folder, moved_head(bundle.model.head, bundle.model.vectors, rows, vectors), kept)
 
 
-def _moved(head: Head, rows: Sequence[int]) -> Head:
-    """A head over other items: row `rows[i]` of the old one for item i, and −1 for an item that it does not know."""
-    known = np.array(rows) >= 0
-    shape = replace(head.shape, items=len(rows))
-    b: FloatArray = np.where(known, head.b[rows], head.b.min()).astype(np.float32)
-    parameters = dict(head.parameters)
-    if "V" in parameters:
-        parameters["V"] = np.where(known[:, None], parameters["V"][rows], 0).astype(np.float32)
-    return Head(shape, b, parameters)
-
-
-def _add_catalogue(folder: ServerFolder, catalogue: Catalogue, space: ItemSpace) -> None:
+def _add_catalogue(folder: ServerFolder, catalogue: Catalogue, space: ItemSpace, readers: Sequence[Reader]) -> None:
     place = folder.next_number("catalogues")
     part = place.with_name("unfinished")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     catalogue.save(part / "catalogue.json")
     space.save(part / "items.safetensors")
+    save_readers(part / READERS, readers)
     part.rename(place)
 
 
@@ -175,8 +172,9 @@ def _publish(folder: ServerFolder, head: Head, facts: dict[str, Any]) -> int:
             "- **Privacy** as in `manifest.json`, over all releases of this population.",
         ]
     )
-    catalogue = Catalogue.load(place / "catalogue.json")
-    write_bundle(bundle, catalogue, place / "items.safetensors", head, card + "\n", facts)
+    catalogue, items = Catalogue.load(place / "catalogue.json"), place / "items.safetensors"
+    facts["space"] = ItemSpace.load(items).published
+    write_bundle(bundle, catalogue, items, head, card + "\n", facts, load_readers(place / READERS))
     version = Publications(folder).add(bundle)
     shutil.rmtree(bundle)
     return version

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sottovoce.common.cold_start import with_new_items
+from sottovoce.common.cold_start import moved_head, with_new_items
 from sottovoce.common.scoring import Head, HeadShape, ScoringModel
 from sottovoce.common.vectors import unit_rows
 
@@ -42,3 +42,12 @@ def test_the_prediction_is_right_on_average_in_exp_b(noise: float) -> None:
 
 def test_a_head_without_corrections_has_none_for_new_items() -> None:
     assert with_new_items(head(rank=0), OLD, NEW).parameters == {}
+
+
+def test_known_items_keep_what_was_learned_wherever_they_stand() -> None:
+    trained = head(noise=1.0)
+    moved = moved_head(trained, OLD, np.array([5, -1, 0]), np.stack([OLD[5], NEW[0], OLD[0]]))
+    assert moved.shape.items == 3
+    np.testing.assert_array_equal(moved.b[[0, 2]], trained.b[[5, 0]])
+    np.testing.assert_array_equal(moved.parameters["V"][[0, 2]], trained.parameters["V"][[5, 0]])
+    np.testing.assert_allclose(moved.parameters["V"][1, 0], NEW[0] @ SLOPE, atol=0.3)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import federation
@@ -11,7 +10,7 @@ import servers
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_public_key
 from numpy.typing import NDArray
 
-from sottovoce.common.bundle import load_bundle
+from sottovoce.common.bundle import load_bundle, open_bundle
 from sottovoce.common.catalogue import Catalogue
 from sottovoce.common.errors import ConfigError, DataError
 from sottovoce.common.invitation import Invitation
@@ -120,22 +119,11 @@ def test_a_changed_catalogue_is_published_without_training(
     bundle = load_bundle(newest)
     assert bundle.catalogue.ids == names
     assert server.ledger.epsilon(1e-4) == 0
-    space = ItemSpace.load(newest / "items.safetensors")
+    space = ItemSpace.of_bundle(open_bundle(newest))
+    assert space.sha256 == ItemSpace.load(server.numbered("catalogues")[-1] / "items.safetensors").sha256
     assert space.facts["catalogue_sha256"] == bundle.catalogue.sha256 != old.sha256
     run = request_run(server, server.settings.training)
     assert "000002" in (run / "config.toml").read_text()
-
-
-def test_known_items_keep_what_was_learned_and_new_ones_start_with_content(server: ServerFolder) -> None:
-    from sottovoce.server.deployment.setup import _moved
-
-    head = federation.random_head()
-    moved = _moved(head, [5, -1, 0])
-    assert moved.shape == replace(head.shape, items=3)
-    np.testing.assert_array_equal(moved.b, [head.b[5], head.b.min(), head.b[0]])
-    np.testing.assert_array_equal(moved.parameters["V"][0], head.parameters["V"][5])
-    assert not moved.parameters["V"][1].any()
-    np.testing.assert_array_equal(moved.parameters["W"], head.parameters["W"])
 
 
 def test_a_run_that_began_keeps_its_catalogue(server: ServerFolder) -> None:
@@ -159,3 +147,11 @@ def test_make_server_wants_an_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         make_server(tmp_path, servers.settings(), federation.catalogue(), federation.space())
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_histories_as_texts_are_not_deployed(tmp_path: Path) -> None:
+    given = servers.settings()
+    head = given.training.head.model_copy(update={"state": "text"})
+    written = given.model_copy(update={"training": given.training.model_copy(update={"head": head})})
+    with pytest.raises(ConfigError, match="no map for what people write"):
+        make_server(tmp_path / "server", written, federation.catalogue(), federation.space())
