@@ -74,6 +74,7 @@ async def person(running: Service, tally: Tally, items: list[str], until: float,
     """Reads, rates, reads again, asks why, searches, and thinks for a moment, until the time is over."""
     choose = random.Random(seed)
     async with opened(running) as client:
+        await asyncio.sleep(choose.uniform(0, 1))  # nobody comes at the same moment
         while time.perf_counter() < until:
             listed = await tally.call(client, "list", "GET", "/api/list?n=12")
             if "cards" not in listed:

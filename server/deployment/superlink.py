@@ -12,6 +12,7 @@ import asyncio
 import logging
 import os
 import signal
+import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,7 +105,10 @@ async def serve(folder: ServerFolder) -> None:
         try:
             await asyncio.wait_for(stop.wait(), SYNC_S)
         except TimeoutError:
-            await asyncio.to_thread(admission.sync)
+            try:
+                await asyncio.to_thread(admission.sync)
+            except (OSError, sqlite3.Error) as error:
+                log.error("the registry cannot be read or written: %s", error)
     for server in (fleet, control):
         server.should_exit = True
     await asyncio.gather(*serving)

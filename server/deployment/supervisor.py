@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sottovoce.common.errors import FederationError
+from sottovoce.common.errors import FederationError, SottovoceError
 from sottovoce.server.deployment.control import Control
 from sottovoce.server.deployment.folder import SERVER_VARIABLE, ServerFolder, locked
 from sottovoce.server.deployment.monitoring import Monitor, serve_status
@@ -30,6 +31,9 @@ LOOK_EVERY_S = 0.5
 LONGEST_DELAY_S = 300.0
 STEADY_S = 60.0
 """A SuperLink that ran for that long was well: its next end is met without delay."""
+PATIENCE_S = 120.0
+"""A SuperLink that is silent for that long hangs."""
+TROUBLE_S = 5.0
 
 
 @dataclass
@@ -68,6 +72,7 @@ class Supervisor:
     _superlink: subprocess.Popen[bytes] | None = None
     _lock: int = -1
     _started: float = 0.0
+    _silent_since: float = 0.0
     _ready: bool = False
     _flower_run: int | None = None
     _task: tuple[str, str] = ("", "")
@@ -89,7 +94,12 @@ class Supervisor:
             log.info("federation %s is up at %s", self.folder.settings.federation, self.folder.settings.listen)
             try:
                 while not stop.wait(LOOK_EVERY_S):
-                    self.step()
+                    try:
+                        self.step()
+                    except (OSError, sqlite3.Error, SottovoceError) as error:
+                        # A full disk, or a folder that somebody else writes to: looked at again, not died of.
+                        log.error("%s", error)
+                        stop.wait(TROUBLE_S)
             finally:
                 self._end()
 
@@ -106,6 +116,7 @@ class Supervisor:
             self._begin()
         except FederationError as error:
             log.warning("%s", error)
+            self._ready, self._silent_since = False, time.monotonic()
 
     def _keep_superlink(self) -> bool:
         """Start the SuperLink if there is none; whether it answers."""
@@ -119,10 +130,15 @@ class Supervisor:
         if self._superlink is None and self._links.over:
             self.monitor.superlink_starts += 1
             self._superlink, self._started = self._start_superlink(), time.monotonic()
+            self._silent_since = self._started
         if self._superlink is not None and not self._ready:
             self._ready = self._control.ready()
             if self._ready:
-                log.info("the SuperLink answers after %.1f s", time.monotonic() - self._started)
+                log.info("the SuperLink answers after %.1f s", time.monotonic() - self._silent_since)
+            elif time.monotonic() - self._silent_since > PATIENCE_S:
+                log.error("the SuperLink does not answer: it is killed")
+                self._superlink.kill()
+                self._superlink.wait()
         self.monitor.ready = self._ready
         return self._ready
 
@@ -143,7 +159,10 @@ class Supervisor:
         task, run = self._task
         self._flower_run = None
         if task == "train":
-            self._runs.succeed() if state_of(self.folder.path / "runs" / run).outcome else self._runs.fail()
+            state = state_of(self.folder.path / "runs" / run)
+            if state.attempts == 1:
+                self._runs.succeed()  # it came further than the attempt before
+            self._runs.succeed() if state.outcome else self._runs.fail()
         else:
             self._deliveries.fail() if self._somebody_lacks() else self._deliveries.succeed()
 
