@@ -108,6 +108,7 @@ def main() -> None:
     """Answer messages until standard input ends."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("sottovoce").setLevel(logging.INFO)
+    logging.getLogger("flwr").setLevel(logging.WARNING)
     _import_all()
     for token in sys.stdin:
         child = os.fork()
