@@ -91,7 +91,8 @@ class Federation:
         run: This run's unique name.
         simulated: Whether this is a simulation, which alone may repeat noise or pretend to aggregate securely.
         capacity_of: The public bound on the number of users of the node with a Flower id, which the server knows from
-            whom it invited and not from what a node says; `federation.node_capacity` for every node by default.
+            whom it invited and not from what a node says, and zero of a node that it does not know;
+            `federation.node_capacity` for every node by default.
 
     Raises:
         ConfigError: the plan is for simulations, and this is none.
