@@ -59,7 +59,7 @@ class Catalogue:
             attributes = {str(name): tuple(map(str, values)) for name, values in table["attributes"].items()}
         except FileNotFoundError as error:
             raise DataError(path, "no catalogue here") from error
-        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
             raise DataError(path, f"not a catalogue: {error}") from error
         if len({len(column) for column in (ids, titles, texts, *attributes.values())}) != 1:
             raise DataError(path, "not a catalogue: its columns differ in length")

@@ -25,8 +25,8 @@ Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
-AtLeastOne = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+AtLeastOne = Annotated[int, Field(ge=1, le=2**53)]
 AggregationRule = Literal["sum", "trimmed_mean", "krum", "multi_krum"]
 
 
@@ -107,7 +107,7 @@ class HeadSettings(Settings):
 class TrainSettings(Settings):
     """The rounds of the head."""
 
-    rounds: AtLeastOne | None = None
+    rounds: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     clip_norm: Positive | None = None
     learning_rate: Positive | None = None
     optimiser: Literal["sgd", "adam"] | None = None
@@ -263,7 +263,7 @@ def load_config(path: Path) -> Config:
         return parse(tomllib.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise DataError(path, "no configuration here") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, OSError) as error:
         raise DataError(path, f"not TOML: {error}") from error
 
 
@@ -290,7 +290,7 @@ def override(table: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any
 def _toml_value(text: str) -> Any:  # noqa: ANN401 - TOML has no narrower type
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
 
 

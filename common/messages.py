@@ -9,7 +9,9 @@ Everything is JSON or plain arrays; nothing is ever unpickled.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal, cast
@@ -32,6 +34,10 @@ PROTOCOL = 1
 
 Arrays = dict[str, NDArray[np.float32]]
 AtLeastOne = Annotated[int, Field(ge=1)]
+LONGEST = 300
+"""Characters of what a stranger sent that a text of ours repeats, or of a text that it may send."""
+
+ShortText = Annotated[str, Field(max_length=LONGEST)]
 
 
 @dataclass(frozen=True)
@@ -238,16 +244,16 @@ class _RequestBody(BaseModel):
 
 
 class _AnswerBody(BaseModel):
-    """The form of an answer's JSON."""
+    """The form of an answer's JSON; what it says may end in a log, and is as short as that."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
     protocol: Literal[1]
-    partition: Annotated[int, Field(ge=0)]
-    request_sha256: str
-    catalogue_sha256: str
-    space_sha256: str
-    refusal: str
+    partition: Annotated[int, Field(ge=0, lt=2**31)]
+    request_sha256: ShortText
+    catalogue_sha256: ShortText
+    space_sha256: ShortText
+    refusal: ShortText
 
 
 class _PublicationBody(BaseModel):
@@ -277,7 +283,7 @@ def check_answer(answer: Answer, request: Request, shapes: dict[str, tuple[int, 
         UpdateRefusedError: says what differs.
     """
     if answer.refusal:
-        raise UpdateRefusedError(f"declined: {answer.refusal}")
+        raise UpdateRefusedError(f"declined: {quoted(answer.refusal)}")
     if answer.catalogue_sha256 != request.catalogue_sha256:
         raise UpdateRefusedError("holds another catalogue")
     if answer.space_sha256 != request.space_sha256:
@@ -286,7 +292,7 @@ def check_answer(answer: Answer, request: Request, shapes: dict[str, tuple[int, 
         raise UpdateRefusedError("answers another request")
     given = {name: array.shape for name, array in answer.sums.items()}
     if given != shapes:
-        raise UpdateRefusedError(f"wrong shape: {given} instead of {shapes}")
+        raise UpdateRefusedError(f"wrong shape: {quoted(str(given))} instead of {shapes}")
     if not all(np.isfinite(array).all() for array in answer.sums.values()):
         raise UpdateRefusedError("a value is NaN or infinite")
     return answer
@@ -351,12 +357,22 @@ def _parts(record: RecordDict, dtype: str = "float32") -> tuple[str, dict[str, A
 
 
 def _values(array: Array, dtype: str) -> NDArray[np.generic]:
-    if (array.stype, array.dtype) != ("numpy.ndarray", dtype):
+    """The values, in the bytes that came: what a header promises and the bytes do not hold is never allocated."""
+    file = io.BytesIO(array.data)
+    if (array.stype, array.dtype) != ("numpy.ndarray", dtype) or np.lib.format.read_magic(file) != (1, 0):
         raise ValueError(f"arrays travel as {dtype}")
-    values = array.numpy()
-    if values.dtype != dtype or values.nbytes > len(array.data):
+    shape, by_column, stated = np.lib.format.read_array_header_1_0(file)
+    start, size = file.tell(), np.dtype(dtype).itemsize
+    if stated != dtype or min(shape, default=0) < 0 or size * math.prod(shape) != len(array.data) - start:
         raise ValueError(f"arrays travel as {dtype}")
-    return values
+    values = np.frombuffer(array.data, dtype, offset=start)
+    return values.reshape(shape, order="F" if by_column else "C")
+
+
+def quoted(text: str) -> str:
+    """A stranger's text as it may stand in one line of a log: short, and without a control character."""
+    kept = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text[:LONGEST])
+    return kept + "…" * (len(text) > LONGEST)
 
 
 def _first_line(error: Exception) -> str:
@@ -364,5 +380,5 @@ def _first_line(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
-        return f"speaks another protocol than {PROTOCOL}" if place == "protocol" else f"{place}: {first['msg']}"
-    return str(error).splitlines()[0]
+        return f"speaks another protocol than {PROTOCOL}" if place == "protocol" else quoted(f"{place}: {first['msg']}")
+    return quoted(str(error))

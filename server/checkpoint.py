@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+from pydantic import TypeAdapter
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
@@ -88,6 +90,7 @@ class Store:
                 facts = dict(file.metadata())
             arrays = cast(Arrays, load_file(path))
             head = Head(HeadShape(**json.loads(facts["shape"])), arrays["b"], _named(arrays, "head."))
+            check_head(head)
             return Checkpoint(facts["run"], int(facts["round"]), head, _named(arrays, "moment."))
         except Exception as error:
             raise DataError(path, f"not a checkpoint: {error}") from error
@@ -101,10 +104,33 @@ class Store:
         unfinished.replace(self.folder.rounds)
 
     def records(self) -> list[RoundRecord]:
-        """What the rounds took so far."""
+        """What the rounds took so far.
+
+        Raises:
+            DataError: the file is damaged.
+        """
         if not self.folder.rounds.exists():
             return []
-        return [RoundRecord(**each) for each in json.loads(self.folder.rounds.read_text(encoding="utf-8"))]
+        try:
+            return _RECORDS.validate_json(self.folder.rounds.read_bytes())
+        except ValueError as error:
+            raise DataError(self.folder.rounds, "not a record of rounds: remove it, it holds times alone") from error
+
+
+_RECORDS = TypeAdapter(list[RoundRecord])
+
+
+def check_head(head: Head) -> None:
+    """Refuse arrays that are not those of the head's shape.
+
+    Raises:
+        ValueError: one is missing, has another size, is not float32 or not finite.
+    """
+    arrays = {"b": head.b, **head.parameters}
+    if {name: array.shape for name, array in arrays.items()} != {"b": (head.shape.items,), **head.shape.trained}:
+        raise ValueError("its arrays do not fit its shape")
+    if not all(array.dtype == np.float32 and np.isfinite(array).all() for array in arrays.values()):
+        raise ValueError("an array is not float32, or not finite")
 
 
 def _named(arrays: Arrays, prefix: str) -> Arrays:

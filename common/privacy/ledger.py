@@ -113,16 +113,16 @@ class Ledger:
 
         Raises:
             BudgetSpentError: this release would pass `cap`; nothing is written.
-            LedgerError: the same release was opened with another plan or model, or with other noise.
+            LedgerError: the same release was opened with another plan or model, or its bytes are damaged.
         """
         with self._connect() as connection:
             row = connection.execute(
-                "SELECT request_sha256, payload FROM release WHERE id = ?", (release.id,)
+                "SELECT request_sha256, payload, payload_sha256 FROM release WHERE id = ?", (release.id,)
             ).fetchone()
             if row is not None:
                 if row[0] != request_sha256:
                     raise LedgerError(f"release {release.id} was opened for another plan or model: refused")
-                return None if row[1] is None else bytes(row[1])
+                return None if row[1] is None else self._whole(release, bytes(row[1]), row[2])
             spent = self._epsilon(connection, delta, also=(release.maker, event))
             if spent > cap:
                 raise BudgetSpentError(
@@ -183,6 +183,11 @@ class Ledger:
         query = "SELECT COUNT(DISTINCT round) FROM release WHERE run = ? AND name = ?"
         with self._connect() as connection:
             return int(connection.execute(query, (run, name)).fetchone()[0])
+
+    def _whole(self, release: Release, payload: bytes, digest: str) -> bytes:
+        if hashlib.sha256(payload).hexdigest() != digest:
+            raise LedgerError(f"{self.path}: the bytes of release {release.id} are not those that were written")
+        return payload
 
     def _write(self, release: Release, kept: bytes | None, payload: bytes) -> None:
         digest = hashlib.sha256(payload).hexdigest()

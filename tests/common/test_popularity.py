@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sottovoce.common.popularity import log_popularity
+from sottovoce.common.popularity import counts_of, log_popularity
 
 COUNTS = st.lists(st.floats(-100, 1000, width=32), min_size=1, max_size=20)
 STDS = st.just(0.0) | st.floats(1e-3, 50)
@@ -45,3 +45,10 @@ def test_what_noise_alone_can_make_says_little() -> None:
 def test_an_items_prior_depends_on_its_own_count_alone(counts: list[float], std: float) -> None:
     alone = [decode([each], std)[0] for each in counts]
     assert decode(counts, std) == pytest.approx(alone)
+
+
+@given(COUNTS, STDS)
+def test_counts_are_known_from_the_prior(counts: list[float], std: float) -> None:
+    prior = log_popularity(np.array(counts, dtype=np.float32), std, 1.3)
+    known = counts_of(prior, std, 1.3)
+    assert np.allclose(known, np.maximum(counts, 0), rtol=1e-4, atol=1e-4 * (1 + std))

@@ -33,3 +33,19 @@ def test_steps_are_those_of_pytorch(name: Literal["sgd", "adam"], weight_decay: 
         reference.step()
         assert np.allclose(ours["V"], theirs.detach().numpy(), atol=1e-6)
         assert ours["V"].dtype == np.float32
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_no_item_moves_beyond_the_limit_and_short_rows_are_left_alone(name: Literal["sgd", "adam"]) -> None:
+    gradient = np.array([[30.0, 40.0], [0.01, 0.0], [0.0, 0.0]], np.float32)
+    start: Arrays = {"V": np.zeros((3, 2), np.float32), "W": np.zeros((2, 2), np.float32)}
+    step = {"V": gradient, "W": np.full((2, 2), 100, np.float32)}
+    free, _ = Optimiser(name, 1.0).step(start, step, {}, 1)
+    kept, _ = Optimiser(name, 1.0, row_limit=0.5).step(start, step, {}, 1)
+    assert np.linalg.norm(kept["V"], axis=1).max() == pytest.approx(0.5)
+    assert np.allclose(kept["V"][0] / 0.5, free["V"][0] / np.linalg.norm(free["V"][0]))
+    assert np.array_equal(kept["W"], free["W"])
+    if name == "sgd":
+        assert np.array_equal(kept["V"][1:], free["V"][1:])
+    _, state = Optimiser(name, 1.0, averaging=0.5, row_limit=0.5).step(start, step, {}, 1)
+    assert np.linalg.norm(state["average.V"], axis=1).max() <= 0.5 + 1e-6
