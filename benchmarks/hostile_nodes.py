@@ -194,7 +194,8 @@ def cases(targets: IntArray, seeds: int, servers: list[str], only: list[str]) ->
     for seed in range(seeds):
         for server in servers:
             for share in reversed(SHARES):
-                found += [Case(attack, share, server, int(targets[0]), seed) for attack in plain]
+                if share == max(SHARES) or server == "default":
+                    found += [Case(attack, share, server, int(targets[0]), seed) for attack in plain]
                 kinds = ["promotion"]
                 if share == max(SHARES) and server == "default":
                     kinds += ["promotion, spread", "promotion, focused"]

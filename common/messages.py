@@ -35,7 +35,7 @@ PROTOCOL = 1
 
 Arrays = dict[str, NDArray[np.float32]]
 AtLeastOne = Annotated[int, Field(ge=1)]
-LONGEST = 200
+LONGEST = 300
 """Characters of what a stranger sent that a text of ours repeats, or of a text that it may send."""
 
 ShortText = Annotated[str, Field(max_length=LONGEST)]

@@ -95,7 +95,7 @@ class Federation:
         simulated: Whether this is a simulation, which alone may repeat noise or pretend to aggregate securely.
         capacity_of: The public bound on the number of users of the node with a Flower id, which the server knows from
             whom it invited and not from what a node says; `federation.node_capacity` for every node by default.
-            Raises `UpdateRefusedError` for a node that is no member.
+            Zero, or `UpdateRefusedError`, for a node that is no member.
         present: The nodes that are there and may be asked; all that the grid reaches by default.
         cap: What all releases of the population may spend; the plan's own budget by default.
         repeats: Whether a round with too few answers ends the run, so that it is asked again under the same name, at no

@@ -29,6 +29,14 @@ CREATE TABLE IF NOT EXISTS release (
 ) STRICT
 """
 
+_MAY_PASS = frozenset(
+    {
+        *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR),
+        *(sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN),
+    }
+)
+"""A lock, a full disk, a file that may not be written: not the ledger's fault. Whatever else SQLite says is damage."""
+
 SERVER = "server"
 """The maker of a release that is noised by the server, and so touches the users of every node."""
 
@@ -239,8 +247,8 @@ class Ledger:
                         connection.execute("ROLLBACK")
                     raise
                 connection.execute("COMMIT")
-        except sqlite3.OperationalError:
-            raise  # a full disk, or a lock: it may pass
         except (sqlite3.DatabaseError, UnicodeError) as error:
+            if getattr(error, "sqlite_errorcode", -1) & 0xFF in _MAY_PASS:
+                raise
             reason = f"not a ledger that can be read ({type(error).__name__})"
             raise LedgerError(f"{self.path}: {reason}; restore it from a backup") from error

@@ -39,7 +39,7 @@ class Member:
         expires_at: Until when it must have joined.
         joined_at: When it first came.
         seen_at: When it was last there.
-        online: Whether it is there, as far as the SuperLink knows.
+        online: One if it is there, as far as the SuperLink knows; else zero.
         revoked_at: When it was shut out.
         bundle: The newest version of the model that it is known to hold.
     """
@@ -51,7 +51,7 @@ class Member:
     expires_at: float
     joined_at: float | None
     seen_at: float | None
-    online: bool
+    online: int
     revoked_at: float | None
     bundle: int
 
@@ -120,7 +120,7 @@ class Registry:
         """All nodes that were ever invited, by name."""
         with self._connect() as connection:
             rows = connection.execute(f"SELECT {_COLUMNS} FROM node ORDER BY name").fetchall()  # noqa: S608
-        return [Member(*row[:7], bool(row[7]), *row[8:]) for row in rows]
+        return [Member(*row) for row in rows]
 
     def admitted(self) -> list[Member]:
         """The nodes that may speak to the server now."""

@@ -185,3 +185,18 @@ def test_a_refusal_or_a_fancy_version_is_not_taken_for_a_receipt(server: ServerF
     grid.devices[102].told = lambda _: Receipt(9)
     deliver(grid, server, Members(grid, server.registry), 1.0)
     assert bundles(server) == {"hub-0": 0, "hub-1": 0}
+
+
+def test_where_nodes_add_the_noise_each_keeps_its_own_ledger(tmp_path: Path) -> None:
+    small = {"nodes": 2, "deadline_s": 60.0, "gather_s": 0.1, "minimum_nodes": 2}
+    server = servers.make(tmp_path / "server", servers.settings(federation=small, privacy={"trust": "node"}))
+    data = federation.write_data(tmp_path / "data", federation.random_histories(servers.USERS))
+    nodes = [federation.make_node(tmp_path / "nodes", data, place, 2, simulated=False) for place in range(2)]
+    for place in range(2):
+        invite(server, f"hub-{place}", None, None)
+    grid = DeviceGrid([], devices={7 + place: Device(f"hub-{place}", node) for place, node in enumerate(nodes)})
+    run = request_run(server, server.settings.training)
+    perform(grid, server, "train", run.name)
+    assert state_of(run).outcome == "published"
+    spent = server.ledger.epsilon(1e-4)
+    assert [node.ledger.epsilon(1e-4) for node in nodes] == [pytest.approx(spent)] * 2
