@@ -36,7 +36,7 @@ SEEDS = 5
 STRETCHES = (1.0, 1.5)
 """Every imagined state is tried at these lengths: one interaction of a real person resembles the next more."""
 
-MARGIN = 1.5
+MARGIN = 1.0
 """How far below an imagined person's list an item without support must stay."""
 
 DOUBT = 2.5
