@@ -238,6 +238,13 @@ class Config(Settings):
         Raises:
             ConfigError: a value is outside its range.
         """
+        try:
+            return self._plan()
+        except (ArithmeticError, ValueError) as error:
+            expected = f"numbers of a size that can be accounted for ({error})"
+            raise ConfigError("privacy and train", "the settings together", expected) from error
+
+    def _plan(self) -> PrivacyPlan:
         privacy, train = self.privacy, self.train
         trained = bool(self.head.rank or self.head.mix)
         return make_plan(

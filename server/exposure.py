@@ -11,6 +11,7 @@ It is a rule of thumb and no proof: `docs/hostile-nodes.md` has what it withstan
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,6 +23,8 @@ from sottovoce.common.config import Config, given
 from sottovoce.common.popularity import counts_of
 from sottovoce.common.privacy.plan import PrivacyPlan, Trust
 from sottovoce.common.scoring import FloatArray, Head, IntArray, ScoringModel
+
+log = logging.getLogger(__name__)
 
 TOP = 5
 """An item is exposed to a person if it stands among so many."""
@@ -36,8 +39,11 @@ SEEDS = 5
 STRETCHES = (1.0, 1.5)
 """Every imagined state is tried at these lengths: one interaction of a real person resembles the next more."""
 
-MARGIN = 1.5
+MARGIN = 1.0
 """How far below an imagined person's list an item without support must stay."""
+
+MOST = 0.95
+"""With a larger share of the catalogue without support, lists could not be filled by the rest."""
 
 DOUBT = 2.5
 """Standard deviations of the noise by which a count may be too high."""
@@ -59,8 +65,12 @@ def bounded(head: Head, vectors: FloatArray, config: Config, plan: PrivacyPlan) 
         return head
     std, length = plan.popularity.noise_std, given(config.privacy.popularity_length)
     counts = counts_of(head.b, std, given(config.head.popularity_weight))
+    unsupported = np.flatnonzero(counts < support(share * plan.population, length, std))
+    if len(unsupported) > MOST * len(counts):
+        log.warning("%d of %d items lack support: none is held back", len(unsupported), len(counts))
+        return head
     people = imagined_people(vectors, counts, head.shape.content_weight, length, np.random.default_rng(0))
-    return lower(head, vectors, people, np.flatnonzero(counts < support(share * plan.population, length, std)))
+    return lower(head, vectors, people, unsupported)
 
 
 def support(hostile_users: float, typical_length: int, noise_std: float) -> float:

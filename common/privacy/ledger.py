@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sottovoce.common.errors import BudgetSpentError, LedgerError
+from sottovoce.common.errors import BudgetSpentError, ConfigError, LedgerError
 from sottovoce.common.privacy.accounting import ReleaseEvent, epsilon
 
 SCHEMA = 1
@@ -225,8 +225,11 @@ class Ledger:
             " GROUP BY maker, name, noise_multiplier, sampling_rate ORDER BY MIN(rowid)"
         )
         events: dict[str, list[ReleaseEvent]] = {}
-        for maker, name, noise_multiplier, sampling_rate, count in rows:
-            events.setdefault(maker, []).append(ReleaseEvent(name, noise_multiplier, sampling_rate, count))
+        try:
+            for maker, name, noise_multiplier, sampling_rate, count in rows:
+                events.setdefault(str(maker), []).append(ReleaseEvent(name, noise_multiplier, sampling_rate, count))
+        except (TypeError, ConfigError) as error:
+            raise LedgerError(f"a row of the ledger is damaged ({error}); nothing was changed") from error
         return events
 
     @contextmanager

@@ -146,10 +146,10 @@ def test_the_preset_is_that_of_the_largest_budget_below(name: str, presets: dict
     ("given_name", "dataset", "chosen", "length"),
     [
         (None, "msweb", "msweb", 3),
-        (None, "my-shop", "ml-100k", 60),
-        (None, "", "ml-100k", 60),
+        (None, "my-shop", "ml-100k", 20),
+        (None, "", "ml-100k", 20),
         ("msweb", "my-shop", "msweb", 3),
-        ("ml-100k", "msweb", "ml-100k", 60),
+        ("ml-100k", "msweb", "ml-100k", 20),
     ],
 )
 def test_presets_are_those_of_the_data_set_unless_others_are_named(

@@ -111,6 +111,13 @@ def test_where_nothing_bounds_a_node_or_nobody_is_feared_the_model_stays(changes
     assert bounded(head, VECTORS, config, config.plan()) is head
 
 
+def test_where_nearly_nothing_has_support_nothing_is_held_back(caplog: pytest.LogCaptureFixture) -> None:
+    config = config_of(privacy={"popularity_length": 1}, federation={"hostile_share": 0.49})
+    head = trained(config)
+    assert bounded(head, VECTORS, config, config.plan()) is head
+    assert "none is held back" in caplog.text
+
+
 def test_support_is_what_hostile_users_cannot_make() -> None:
     assert support(50, 25, 0.0) == pytest.approx(10.0)
     assert support(50, 25, 2.0) == pytest.approx(15.0)

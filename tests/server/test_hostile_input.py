@@ -100,7 +100,7 @@ def is_refused_in_one_line(read: Callable[[], object]) -> bool:
 
 
 @pytest.mark.parametrize("what", READERS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.floats(0, 1), st.binary(max_size=40), st.integers(0, 200), st.booleans())
 def test_a_damaged_file_is_read_or_refused(what: str, place: float, inserted: bytes, removed: int, cut: bool) -> None:
     find, read = READERS[what]
