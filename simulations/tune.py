@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -330,13 +329,18 @@ def _confirmed(
     """Of each search, its finalists measured with fresh noise, and whether the best of them beats what is committed."""
     jobs = []
     for search, study in zip(searches, studies, strict=True):
-        best = sorted(_complete(study), key=lambda trial: -(trial.value or 0))[: effort.finalists]
+        top = sorted(_complete(study), key=lambda trial: -(trial.value or 0))[: effort.finalists]
         finalists = [("committed", search.contender.committed(search.config))]
-        finalists += [(f"trial {trial.number}", trial.params) for trial in best]
-        measure = partial(pool.submit, _measure, search.contender.name, search.config)
-        jobs.append([(*each, measure(each[1], search.seeds(effort.confirm, FRESH))) for each in finalists])
-    for search, study, finalists in zip(searches, studies, jobs, strict=True):
-        measured = [_finalist(origin, values, job.result()) for origin, values, job in finalists]
+        finalists += [(f"trial {trial.number}", trial.params) for trial in top]
+        name, seeds = search.contender.name, search.seeds(effort.confirm, FRESH)
+        jobs.append(
+            [
+                (origin, values, pool.submit(_measure, name, search.config, values, seeds))
+                for origin, values in finalists
+            ]
+        )
+    for search, study, entered in zip(searches, studies, jobs, strict=True):
+        measured = [_finalist(origin, values, job.result()) for origin, values, job in entered]
         committed, *others = measured
         best = max((each for each in others if "error" not in each), key=lambda each: each["mean"], default=committed)
         yield {

@@ -13,7 +13,11 @@ from sottovoce.simulations.summary import monotony, series, summarise
 METRIC = "full.ndcg@10"
 
 
-def rows(values: dict[float, list[float]], model: str = "sottovoce", **changes: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+def rows(
+    values: dict[float, list[float]],
+    model: Any = "sottovoce",  # noqa: ANN401 - a text; `changes` by dotted names look like it to a type checker
+    **changes: Any,  # noqa: ANN401
+) -> list[dict[str, Any]]:
     return [
         {"name": "utility", "model": model, "privacy.epsilon": budget, "seed": seed, "dataset.name": "d",
          "dataset.users": 943, "head.rank": 8, METRIC: value, f"{METRIC}.low": value - 0.01,

@@ -22,7 +22,7 @@ import sqlalchemy.exc
 from sottovoce.common.config import Config, parse
 from sottovoce.common.errors import ConfigError, DataError
 from sottovoce.simulations import tune as module
-from sottovoce.simulations.contenders import CONTENDERS, Values, contender
+from sottovoce.simulations.contenders import CONTENDERS, Contender, Values, contender
 from sottovoce.simulations.tune import METRIC, Effort, Facts, plan_searches, read_tuning, tune
 
 tell = module._tell
@@ -53,7 +53,7 @@ class Measured:
         if len(self.asked) >= self.stop_after:
             raise KeyboardInterrupt
         self.asked.append((name, config, values, list(seeds)))
-        rate = values.get("train.learning_rate", values.get("learning_rate", 1.0))
+        rate = float(values.get("train.learning_rate", values.get("learning_rate", 1.0)) or 1.0)
         if rate > 150:
             return "ValueError: scores hold NaN: the model diverged"
         worth = 1 / (1 + abs(math.log(rate / 20))) if seeds[0] < module.FRESH else 0.5
@@ -66,7 +66,7 @@ class InThisProcess(ProcessPoolExecutor):
     def __init__(self, *_: object, **__: object) -> None:
         pass
 
-    def submit(self, function: Any, /, *arguments: Any, **_: Any) -> Future[Any]:  # type: ignore[override]  # noqa: ANN401
+    def submit(self, function: Any, /, *arguments: Any, **_: Any) -> Future[Any]:  # noqa: ANN401
         done: Future[Any] = Future()
         done.set_result(module._measure(*arguments))
         return done
@@ -204,7 +204,7 @@ def test_what_is_no_tuning_is_named(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("each", CONTENDERS, ids=lambda each: each.name)
-def test_every_contender_can_be_measured_at_its_committed_values(each: module.Contender) -> None:
+def test_every_contender_can_be_measured_at_its_committed_values(each: Contender) -> None:
     epsilon = 4.0 if each.noisy else math.inf
     quick = {"size": 8, "epochs": 1, "train.rounds": 1, "rounds": 1, "neighbours": 5}
     [search], _ = plan_searches([config(epsilon)], [each.name])
