@@ -15,6 +15,7 @@ from sottovoce.cli.data import data
 from sottovoce.cli.doctor import doctor
 from sottovoce.cli.evaluate import evaluate
 from sottovoce.cli.export import export
+from sottovoce.cli.extend import extend
 from sottovoce.cli.prepare import prepare
 from sottovoce.cli.report import report
 from sottovoce.cli.simulate import simulate
@@ -46,6 +47,7 @@ app.command()(audit)
 app.command()(budget)
 app.command()(report)
 app.command()(export)
+app.command()(extend)
 app.command()(doctor)
 
 
