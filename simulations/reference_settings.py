@@ -89,7 +89,7 @@ class ReferenceSettings:
 CHOSEN = {
     "ml-100k": ReferenceSettings(
         from_zero={
-            0.0: FromZero(size=16, spread=0.115, weight=11.6, rounds=9, clip_norm=0.104, learning_rate=29.6),
+            0.0: FromZero(size=16, spread=0.17, weight=13.8, rounds=13, clip_norm=0.207, learning_rate=10.4),
             8.0: FromZero(size=32, spread=0.403, weight=4.17, rounds=13, clip_norm=0.746, learning_rate=16.3),
         }
     ),

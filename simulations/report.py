@@ -318,22 +318,14 @@ def _draw_curves(axis: Axes, data: pd.DataFrame, metric: str, scale: float) -> N
     finite = sorted({value for value in data["x"] if math.isfinite(value)})
     # Without DP there is no ε: its place is to the right of all others.
     beyond = 2 * finite[-1] if finite else 1.0
+    levels: dict[str, float] = {}
     for name, line in sorted(data.groupby("series"), key=lambda pair: str(pair[0]) != OWN):
         line = line.sort_values("x")
         values = line[metric] * scale
         if values.isna().all():
             continue
         if line["x"].isna().all():
-            axis.axhline(float(values.iloc[0]), color="grey", linestyle="--", linewidth=1)
-            axis.annotate(
-                str(name),
-                (0.99, float(values.iloc[0])),
-                xycoords=("axes fraction", "data"),
-                fontsize=7,
-                color="grey",
-                ha="right",
-                va="bottom",
-            )
+            levels[str(name)] = float(values.iloc[0])
             continue
         places = line["x"].replace(math.inf, beyond)
         [drawn] = axis.plot(places, values, marker="o", markersize=4, label=str(name))
@@ -341,11 +333,34 @@ def _draw_curves(axis: Axes, data: pd.DataFrame, metric: str, scale: float) -> N
             axis.fill_between(
                 places, line[f"{metric}.low"], line[f"{metric}.high"], color=drawn.get_color(), alpha=0.15
             )
+    _draw_levels(axis, levels)
     if finite and min(finite) > 0:
         axis.set_xscale("log")
         ticks = [*finite, *([beyond] if math.inf in set(data["x"]) else [])]
         axis.set_xticks(ticks, [f"{tick:g}" if tick in finite else "no DP" for tick in ticks], minor=False)
         axis.minorticks_off()
+
+
+def _draw_levels(axis: Axes, levels: dict[str, float]) -> None:
+    """Lines of what has no place on the axis; those that lie too close for two labels share one."""
+    apart = 0.05 * max(axis.get_ylim()[1], *levels.values(), 0.0) if levels else 0.0
+    labels: list[tuple[float, str]] = []
+    for name, value in sorted(levels.items(), key=lambda pair: pair[1]):
+        axis.axhline(value, color="grey", linestyle="--", linewidth=1)
+        if labels and value - labels[-1][0] < apart:
+            labels[-1] = value, f"{labels[-1][1]}, {name}"
+        else:
+            labels.append((value, name))
+    for value, text in labels:
+        axis.annotate(
+            text,
+            (0.99, value),
+            xycoords=("axes fraction", "data"),
+            fontsize=7,
+            color="grey",
+            ha="right",
+            va="bottom",
+        )
 
 
 def _svg(figure: Figure) -> str:
