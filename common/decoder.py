@@ -12,6 +12,8 @@ Its vectors point nearly all the same way (Ethayarajh 2019), so that they are of
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shutil
 import tempfile
@@ -133,7 +135,6 @@ def load(folder: str) -> tuple[Any, Any]:
         EncoderError: a file is missing or damaged, or the architecture is another.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("TQDM_DISABLE", "1")  # unpacking four bits a weight draws a bar otherwise
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
 
@@ -141,8 +142,9 @@ def load(folder: str) -> tuple[Any, Any]:
     packed = sorted(Path(folder).glob("*.gguf"))
     named = {"gguf_file": packed[0].name} if packed else {}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, padding_side="left", **named)
-        model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype="float32", **named)
+        with contextlib.redirect_stderr(io.StringIO()):  # unpacking four bits a weight draws a bar
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, padding_side="left", **named)
+            model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype="float32", **named)
         model.eval()  # type: ignore[no-untyped-call]
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
