@@ -86,6 +86,8 @@ def main() -> None:
         first, piece = None, Piece()
         for each in writer.write(given):
             piece, first = each, first or time.perf_counter() - start
+        if writer.pid is None:
+            raise SystemExit(f"the writer was lost at card {len(records)}: {writer.problem}")
         firsts.append(first or 0.0)
         wall += time.perf_counter() - start
         tokens += piece.tokens
