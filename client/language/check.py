@@ -54,10 +54,11 @@ _CLAIMS = re.compile(
     r"|directed|starring|stars?|actors?|actress(?:es)?|cast|famous|best|greatest|most|latest|recent|newest|oldest|last"
     r"|true story|based on|version|adaptation|adapted|novel|book|original|classic|hit|box office|critics?|rated"
     r"|about|stor(?:y|ies)|tales?|tells|follows|set in|hero(?:es|ine)?|characters?|m[ae]n|wom[ae]n|boys?|girls?"
-    r"|plot|events)\b",
+    r"|plot|events"
+    r"|nothing|bad|worst|boring|dull|poor|waste|disappoint\w*|terrible|awful)\b",
     re.IGNORECASE,
 )
-"""What would have to be known of an item, and was not given."""
+"""What would have to be known of an item, and was not given; and what speaks against it."""
 _ARTICLE = re.compile(r"\ba (?=[aeio](?!ne\b|uro))|\ban (?![aeiouh])|\b(?:[Tt]he|[Aa]n?) \x01", re.IGNORECASE)
 _MARKUP = re.compile(r"[<>{}\[\]|*_#`~\\^=\x00\x02-\x1f]|\.\.|--|\?|!!|,,|[,;:]\s*[.,;]")
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")

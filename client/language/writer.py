@@ -47,10 +47,10 @@ class Writer:
 
     def write(self, given: Given) -> Iterator[Piece]:
         """A text as it grows, each piece checked; the last one is whole, or says why there is none."""
-        deadline = time.monotonic() + WHOLE_S
         if not self._ready():
             yield Piece(refused=self.problem or "there is no writer", done=True)
             return
+        deadline = time.monotonic() + WHOLE_S
         if self._process is None or self._process.stdin is None or not self._send(given):
             yield self._lost("the writer is gone")
             return
