@@ -52,7 +52,7 @@ def init(
     from sottovoce.common.config import override, parse
     from sottovoce.common.encoder import find_encoder
     from sottovoce.server.deployment.settings import check
-    from sottovoce.server.deployment.setup import make_server
+    from sottovoce.server.deployment.setup import check_deployable, make_server
     from sottovoce.simulations.prepare import item_space
 
     console = Console()
@@ -79,6 +79,7 @@ def init(
             **{name: value for name, value in addresses.items() if value is not None},
         }
     )
+    check_deployable(checked)
     catalogue = _catalogue(items, console)
     console.print(f"encoding {len(catalogue)} items with {encoder}", highlight=False)
     space = item_space(catalogue, training, find_encoder(training.encoder.name, training.encoder.revision))

@@ -78,7 +78,12 @@ class NodeSupervisor:
         if self._node is not None and self._node.poll() is not None:
             self._note_end(self._node.returncode)
         if self._node is None and time.monotonic() >= self._not_before:
-            self._start()
+            try:
+                self._start()
+            except OSError as error:  # a full disk, or no process to be had: it may pass
+                log.warning("no SuperNode could be started: %s", error.strerror)
+                self._started = time.monotonic()
+                self._retry_later()
         if self._executor is not None:
             self._executor.step()
 
@@ -106,11 +111,15 @@ class NodeSupervisor:
         self._started, self.starts = time.monotonic(), self.starts + 1
 
     def _note_end(self, status: int) -> None:
+        log.warning("the SuperNode ended with status %d", status)
+        self._end()
+        self._retry_later()
+
+    def _retry_later(self) -> None:
         self._failures = 0 if time.monotonic() - self._started > STEADY_S else self._failures + 1
         delay = min(FIRST_DELAY_S * 2.0**self._failures, LONGEST_DELAY_S) * random.uniform(0.75, 1.25)  # noqa: S311
-        log.warning("the SuperNode ended with status %d; the next try is in %.0f s", status, delay)
+        log.info("the next try is in %.0f s", delay)
         self._not_before = time.monotonic() + delay
-        self._end()
 
     def _end(self) -> None:
         if self._executor is not None:

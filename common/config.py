@@ -27,6 +27,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 AtLeastOne = Annotated[int, Field(ge=1)]
+AggregationRule = Literal["sum", "trimmed_mean", "krum", "multi_krum"]
 
 
 class Settings(BaseModel):
@@ -111,6 +112,8 @@ class TrainSettings(Settings):
     learning_rate: Positive | None = None
     optimiser: Literal["sgd", "adam"] | None = None
     weight_decay: NotNegative | None = None
+    row_limit: Positive | None = None
+    """Longest correction of one item (a row of V), kept after every step; none keeps all."""
     averaging: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
     """Decay of the average over rounds that is published; zero publishes the last round."""
     sampling_rate: Rate = 1.0
@@ -125,10 +128,29 @@ class FederationSettings(Settings):
     share of the noise is the smaller the more of them are sure to answer."""
     node_capacity: AtLeastOne | None = None
     """The public bound on the number of users of one node."""
+    hostile_share: Annotated[float, Field(ge=0, lt=0.5)] | None = None
+    """Share of all people that hostile nodes may pass for, against whom a published model holds back items that few
+    can be shown to have met (`server.exposure`); zero holds nothing back."""
+    aggregation: AggregationRule = "sum"
+    """What is made of the nodes' parts: anything but their sum only where they are noised already, under `node`."""
+    malicious_nodes: Count = 0
+    """How many lying nodes a robust aggregation withstands."""
     deadline_s: Positive = 300.0
     """How long a round waits for answers."""
     gather_s: Positive = 60.0
     """How long a round waits until all `nodes` are there, before it goes on with those that are."""
+
+    @property
+    def fewest(self) -> int:
+        """The answers without which the aggregation withstands nobody."""
+        return fewest_parts(self.aggregation, self.malicious_nodes)
+
+    @model_validator(mode="after")
+    def _enough_nodes(self) -> FederationSettings:
+        if self.minimum_nodes is not None and self.minimum_nodes < self.fewest:
+            liars = f"{self.malicious_nodes} malicious nodes"
+            raise ValueError(f"{self.aggregation} against {liars} needs minimum_nodes of {self.fewest}")
+        return self
 
 
 class Config(Settings):
@@ -156,6 +178,8 @@ class Config(Settings):
         trust, epsilon = self.privacy.trust, self.privacy.epsilon
         if trust is not None and (trust is Trust.NONE) != math.isinf(epsilon):
             raise ValueError("privacy.trust must be `none` exactly when privacy.epsilon is inf")
+        if self.federation.aggregation != "sum" and trust is not Trust.NODE:
+            raise ValueError("federation.aggregation must be `sum` unless privacy.trust is `node`: noise covers a sum")
         return self
 
     def resolve(self, population: int, dataset: str = "") -> Config:
@@ -177,7 +201,7 @@ class Config(Settings):
         if nodes > population:
             raise ConfigError("federation.nodes", nodes, f"at most one node per user, of whom there are {population}")
         if federation["minimum_nodes"] is None:
-            federation["minimum_nodes"] = nodes if privacy["trust"] is Trust.AGGREGATE else 1
+            federation["minimum_nodes"] = nodes if privacy["trust"] is Trust.AGGREGATE else self.federation.fewest
         if federation["minimum_nodes"] > nodes:
             raise ConfigError(
                 "federation.minimum_nodes", federation["minimum_nodes"], f"at most federation.nodes = {nodes}"
@@ -268,6 +292,11 @@ def _toml_value(text: str) -> Any:  # noqa: ANN401 - TOML has no narrower type
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def fewest_parts(rule: AggregationRule, malicious: int) -> int:
+    """With fewer parts than this a rule does not withstand that many lying nodes (`server.aggregation`)."""
+    return {"sum": 1, "trimmed_mean": 2 * malicious + 1}.get(rule, 2 * malicious + 3)
 
 
 def given(value: T | None) -> T:

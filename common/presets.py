@@ -19,11 +19,16 @@ def _private(
     learning_rate: float,
     popularity_share: float,
     popularity_weight: float,
-    popularity_length: int = 20,
+    popularity_length: int = 60,
     clip_norm: float = 0.4,
     content_weight: float = 4.0,
+    row_limit: float = 0.8,
+    hostile_share: float = 0.05,
 ) -> Preset:
-    """Plain steps along the noised gradient: with so few of them, moments and decay have nothing to work on."""
+    """Plain steps along the noised gradient: with so few of them, moments and decay have nothing to work on.
+
+    The last two, and the popularity length, are as far as what withstands hostile nodes goes without a cost.
+    """
     return {
         "privacy": {"popularity_share": popularity_share, "popularity_length": popularity_length},
         "head": {
@@ -40,7 +45,9 @@ def _private(
             "optimiser": "sgd",
             "weight_decay": 0.0,
             "averaging": 0.0,
+            "row_limit": row_limit,
         },
+        "federation": {"hostile_share": hostile_share},
     }
 
 
@@ -56,7 +63,9 @@ def _exact(rank: int, rounds: int, learning_rate: float, weight_decay: float, po
             "optimiser": "adam",
             "weight_decay": weight_decay,
             "averaging": 0.0,
+            "row_limit": None,
         },
+        "federation": {"hostile_share": 0.0},
     }
 
 
@@ -69,7 +78,7 @@ ML_100K: dict[float, Preset] = {
     float("inf"): _exact(rank=128, rounds=32, learning_rate=0.005, weight_decay=3e-4),
 }
 MSWEB: dict[float, Preset] = {
-    0.0: _private(16, 25, 45.0, 0.15, 1.15, popularity_length=3, clip_norm=0.3),
+    0.0: _private(16, 25, 45.0, 0.15, 1.15, 3, clip_norm=0.3, row_limit=1e6, hostile_share=0.0),
     float("inf"): _exact(rank=16, rounds=32, learning_rate=0.02, weight_decay=3e-4, popularity_length=3),
 }
 PRESETS = {"ml-100k": ML_100K, "msweb": MSWEB}

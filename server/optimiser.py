@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sottovoce.common.messages import Arrays
 
@@ -20,12 +22,14 @@ class Optimiser:
         weight_decay: L2 penalty, added to the gradient.
         averaging: Decay of the exponential average of the iterates that is published instead of the last one; zero
             publishes the last. Like all that happens here it is post-processing of released sums.
+        row_limit: The rows of V are kept within this L2 norm, so that no item moves without end, whoever pushes it.
     """
 
     name: Literal["sgd", "adam"]
     learning_rate: float
     weight_decay: float = 0.0
     averaging: float = 0.0
+    row_limit: float = math.inf
     betas: tuple[float, float] = (0.9, 0.99)
     epsilon: float = 1e-8
 
@@ -40,6 +44,8 @@ class Optimiser:
         """
         gradient = {name: gradient[name] + self.weight_decay * part for name, part in parameters.items()}
         moved, kept = self._moved(parameters, gradient, state, step)
+        if "V" in moved:
+            moved = {**moved, "V": rows_within(moved["V"], self.row_limit)}
         if self.averaging:
             decay = min(self.averaging, step / (step + 9))
             for name, part in moved.items():
@@ -60,3 +66,9 @@ class Optimiser:
             scale = np.sqrt(square / (1 - second**step)) + self.epsilon
             moved[name] = (part - self.learning_rate * mean / (1 - first**step) / scale).astype(np.float32)
         return moved, kept
+
+
+def rows_within(matrix: NDArray[np.float32], limit: float) -> NDArray[np.float32]:
+    """`matrix` with each row scaled down to an L2 norm of at most `limit`."""
+    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
+    return np.asarray(matrix * np.minimum(1, limit / np.maximum(norms, 1e-12)), np.float32)

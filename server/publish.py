@@ -12,7 +12,9 @@ from sottovoce.common.privacy.ledger import Ledger
 from sottovoce.common.privacy.plan import PrivacyPlan, Trust
 from sottovoce.common.readers import load_readers
 from sottovoce.common.runfolder import RunFolder
+from sottovoce.common.vectors import ItemSpace
 from sottovoce.server.checkpoint import Checkpoint
+from sottovoce.server.exposure import bounded
 
 
 def privacy_facts(plan: PrivacyPlan, ledger: Ledger) -> dict[str, Any]:
@@ -41,9 +43,11 @@ def publish(folder: RunFolder, plan: PrivacyPlan, ledger: Ledger, state: Checkpo
         "privacy": privacy_facts(plan, ledger),
     }
     catalogue = Catalogue.load(folder.data / "catalogue.json")
+    items = folder.data / "items.safetensors"
+    head = bounded(state.published, ItemSpace.load(items).vectors, folder.config, plan)
     card = model_card(folder.config, plan, facts, len(catalogue))
     readers = load_readers(folder.data / "readers.safetensors")
-    write_bundle(folder.bundle, catalogue, folder.data / "items.safetensors", state.published, card, facts, readers)
+    write_bundle(folder.bundle, catalogue, items, head, card, facts, readers)
 
 
 def model_card(config: Config, plan: PrivacyPlan, facts: dict[str, Any], items: int) -> str:

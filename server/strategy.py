@@ -8,6 +8,7 @@ the time of one round, and never a unit of the budget twice.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ from sottovoce.common.privacy.noise import add_gaussian, random_source
 from sottovoce.common.privacy.plan import PrivacyPlan, Trust
 from sottovoce.common.scoring import Head, HeadShape
 from sottovoce.common.vectors import ItemSpace
+from sottovoce.server.aggregation import Aggregation
 from sottovoce.server.checkpoint import Checkpoint, RoundRecord, Store
 from sottovoce.server.optimiser import Optimiser
 from sottovoce.server.reclip import Bounds, Sums
@@ -118,12 +120,14 @@ class Federation:
     repeats: bool = False
     shape: HeadShape = field(init=False)
     objective: Objective = field(init=False)
+    aggregation: Aggregation = field(init=False)
 
     def __post_init__(self) -> None:
         if self.plan.simulated_only and not self.simulated:
             setting = f"trust {self.plan.trust.value}, noise {self.plan.noise}"
             raise ConfigError("privacy", setting, f"what a deployment may follow: {self.plan.simulated_only}")
-        head = self.config.head
+        head, federation = self.config.head, self.config.federation
+        self.aggregation = Aggregation(federation.aggregation, federation.malicious_nodes)
         self.shape = head_shape(self.config, self.space)
         self.objective = Objective(
             loss=head.loss,
@@ -144,7 +148,11 @@ class Federation:
         state = self.store.load() or self._popularity()
         train = self.config.train
         optimiser = Optimiser(
-            given(train.optimiser), given(train.learning_rate), given(train.weight_decay), given(train.averaging)
+            given(train.optimiser),
+            given(train.learning_rate),
+            given(train.weight_decay),
+            given(train.averaging),
+            train.row_limit or math.inf,
         )
         for number in range(state.round + 1, self.plan.head.count + 1):
             state = self._round(state, number, optimiser)
@@ -154,7 +162,7 @@ class Federation:
         """The first release: how often each item was met, which fixes `b`."""
         started = time.perf_counter()
         released = self.release("popularity", 0, {})
-        std = self.plan.total_noise_std("popularity", released.nodes)
+        std = self._noise_std("popularity", released.nodes)
         b = log_popularity(released.sums["popularity"], std, given(self.config.head.popularity_weight))
         state = Checkpoint(self.run, 0, Head.untrained(self.shape, b), {})
         self.store.save(state)
@@ -187,7 +195,7 @@ class Federation:
         1. Open the release in the ledger, which refuses to pass the budget.
         2. Ask the nodes, and wait until all have answered or the deadline is over.
         3. Refuse what is malformed, non-finite, late, or about another model.
-        4. Sum, each node's part re-clipped to what its public capacity allows.
+        4. Sum, each node's exact part re-clipped to what its public capacity allows, or aggregate noised ones robustly.
         5. Add the server's share of noise.
         6. Keep the noised bytes before they are used.
 
@@ -257,9 +265,16 @@ class Federation:
         total alone: it could neither re-clip a part nor refuse one for what it contains.
         """
         if self.plan.trust is not Trust.SERVER:
-            return total_of(answer.sums for _, answer in answers)
+            return self.aggregation.total([answer.sums for _, answer in answers])
         bounds = Bounds.of(self.plan.mechanism(request.release.name), request.objective)
-        return total_of(bounds.reclip(answer.sums, self._capacity(node)) for node, answer in answers)
+        held = [bounds.reclip(answer.sums, self._capacity(node)) for node, answer in answers]
+        return {name: np.sum([part[name] for part in held], axis=0) for name in held[0]}
+
+    def _noise_std(self, name: str, nodes: int) -> float:
+        """Standard deviation of the noise in a released total: public, so that a decoder may use it."""
+        if self.aggregation.rule == "sum":
+            return self.plan.total_noise_std(name, nodes)
+        return self.aggregation.noise_std(self.plan.node_noise_std(name), nodes)
 
     def _capacity(self, node: int) -> int:
         return self.capacity_of(node) if self.capacity_of else given(self.config.federation.node_capacity)
@@ -304,15 +319,6 @@ def head_shape(config: Config, space: ItemSpace) -> HeadShape:
         content_weight=given(head.content_weight),
         tied=head.state == "items",
     )
-
-
-def total_of(parts: Iterable[Arrays | Sums]) -> Sums:
-    """Sum of the nodes' parts in float64."""
-    total: Sums = {}
-    for part in parts:
-        for name, array in part.items():
-            total[name] = total.get(name, np.zeros(array.shape)) + array.astype(np.float64)
-    return total
 
 
 def wait_for_nodes(present: Callable[[], Iterable[int]], count: int, gather_s: float) -> list[int]:

@@ -7,7 +7,6 @@ the end.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -21,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from sottovoce.common.errors import FederationError
+from sottovoce.server.deployment.folder import ServerFolder
+from sottovoce.server.deployment.monitoring import status_of
 
 SERVER = "server"
 START_S = 120.0
@@ -100,9 +101,8 @@ class Loopback:
             process.wait()
 
     def status(self) -> dict[str, Any]:
-        """What `sottovoce server status` knows."""
-        facts: dict[str, Any] = json.loads(self.command("server", "status", str(self.server), "--json"))
-        return facts
+        """What `sottovoce server status` tells; read here, since a new interpreter every second would slow all down."""
+        return status_of(ServerFolder(self.server))
 
     def wait(self, what: str, reached: Callable[[dict[str, Any]], bool], timeout_s: float) -> dict[str, Any]:
         """Look at the status until it is as wanted; the status.

@@ -46,11 +46,7 @@ def make_server(path: Path, settings: ServerSettings, catalogue: Catalogue, spac
     Raises:
         ConfigError: the folder is not empty, or a deployment may not follow the plan.
     """
-    plan = settings.training.plan()
-    if plan.simulated_only:
-        raise ConfigError("training.privacy", plan.trust.value, f"what a deployment may follow: {plan.simulated_only}")
-    if plan.target_epsilon > settings.total_epsilon:
-        raise ConfigError("training.privacy.epsilon", plan.target_epsilon, "at most total_epsilon")
+    check_deployable(settings)
     folder = new_folder(path)
     folder.tls.mkdir(mode=0o700)
     make_authority(folder.tls, settings.federation)
@@ -61,6 +57,19 @@ def make_server(path: Path, settings: ServerSettings, catalogue: Catalogue, spac
     _add_catalogue(folder, catalogue, space)
     _publish(folder, Head.untrained(head_shape(settings.training, space)), {"round": 0})
     return folder
+
+
+def check_deployable(settings: ServerSettings) -> None:
+    """Refuse settings whose runs no deployment may make.
+
+    Raises:
+        ConfigError: the plan is for simulations, or one run would spend more than all may.
+    """
+    plan = settings.training.plan()
+    if plan.simulated_only:
+        raise ConfigError("training.privacy", plan.trust.value, f"what a deployment may follow: {plan.simulated_only}")
+    if plan.target_epsilon > settings.total_epsilon:
+        raise ConfigError("training.privacy.epsilon", plan.target_epsilon, "at most total_epsilon")
 
 
 def invite(folder: ServerFolder, name: str, capacity: int | None, days: float | None) -> Invitation:

@@ -64,6 +64,17 @@ def test_each_failure_in_a_row_doubles_the_pause(tmp_path: Path) -> None:
     assert supervisor._not_before - time.monotonic() < 2
 
 
+def test_a_full_disk_does_not_end_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    supervisor = NodeSupervisor(joined_home(tmp_path / "home", KEY))
+    monkeypatch.setattr(module, "_write_private", full)
+    supervisor.step()
+    assert supervisor.starts == 0
+    assert supervisor._not_before > time.monotonic()
+
+
 @pytest.mark.slow
 def test_a_server_that_is_away_is_tried_at_each_address_and_nothing_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

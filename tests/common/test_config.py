@@ -329,3 +329,22 @@ def test_any_value_is_taken_or_refused_in_one_line(name: str, value: object) -> 
         parse(table)
     except ConfigError as error:
         assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("rule", ["trimmed_mean", "krum", "multi_krum"])
+@pytest.mark.parametrize("privacy", [{}, {"trust": "server"}, {"trust": "aggregate"}, {"epsilon": math.inf}])
+def test_robust_aggregation_is_refused_where_noise_covers_a_sum(rule: str, privacy: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="aggregation must be `sum` unless"):
+        parse({"privacy": privacy, "federation": {"aggregation": rule}})
+
+
+@pytest.mark.parametrize(("rule", "fewest"), [("sum", 1), ("trimmed_mean", 5), ("krum", 7), ("multi_krum", 7)])
+def test_robust_aggregation_needs_more_answers_than_liars(rule: str, fewest: int) -> None:
+    federation = {"aggregation": rule, "malicious_nodes": 2, "nodes": 9}
+    made = parse({"privacy": {"trust": "node"}, "federation": federation}).resolve(100)
+    assert made.federation.minimum_nodes == fewest
+    if fewest > 1:
+        with pytest.raises(ConfigError, match=f"needs minimum_nodes of {fewest}"):
+            parse({"privacy": {"trust": "node"}, "federation": {**federation, "minimum_nodes": fewest - 1}})
+        with pytest.raises(ConfigError, match="minimum_nodes"):
+            parse({"privacy": {"trust": "node"}, "federation": {**federation, "nodes": fewest - 1}}).resolve(100)

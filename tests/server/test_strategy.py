@@ -321,6 +321,20 @@ def test_a_noised_part_is_not_clipped(tmp_path: Path) -> None:
     assert has_std(total, made.plan.total_noise_std("head", 20))
 
 
+@pytest.mark.parametrize("rule", ["trimmed_mean", "krum", "multi_krum"])
+def test_lying_nodes_do_not_move_a_robust_round_under_node_trust(tmp_path: Path, rule: str) -> None:
+    def replies(nodes: list[Node]) -> list[Reply]:
+        return [altered(nodes[0], huge), *map(honest, nodes[1:])]
+
+    robust = {"nodes": 8, "aggregation": rule, "malicious_nodes": 1}
+    made = federation(tmp_path / "robust", replies, privacy={"trust": "node"}, federation=robust)
+    noise = made.aggregation.noise_std(made.plan.node_noise_std("head"), 8)
+    assert np.abs(released_head(made)).max() < 8 * noise
+    plain = federation(tmp_path / "sum", replies, privacy={"trust": "node"}, federation={"nodes": 8})
+    assert np.abs(released_head(plain)).max() > 1e5
+    assert (made.ledger.epsilon(made.plan.delta)) == plain.ledger.epsilon(plain.plan.delta)
+
+
 def test_a_large_catalogue_is_trained_block_by_block(tmp_path: Path) -> None:
     made = federation(tmp_path, **no_privacy(), head={"candidates": 15, "rank": 4, "mix": 0})
     state = made.train()

@@ -21,7 +21,7 @@ export async function why(item, asked) {
     told.rank ? el("p", { class: "lead" }, t("why_rank", { rank: number(told.rank), items: number(told.items) })) : null,
     told.without.map((each) => el("p", {}, t(each.rank === told.rank ? "why_still" : "why_counterfactual", { title: each.title, rank: number(each.rank), now: number(told.rank) }))),
     el("p", { class: "dim" }, t("why_sum")),
-    table(told),
+    table(told, asked),
     el("form", { method: "dialog" }, el("button", { class: "primary" }, t("close"))));
   dialog.addEventListener("close", () => dialog.remove());
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
@@ -29,7 +29,7 @@ export async function why(item, asked) {
   dialog.showModal();
 }
 
-function table(told) {
+function table(told, asked) {
   const terms = [...told.history].sort((one, other) => Math.abs(other.effect) - Math.abs(one.effect));
   const rest = terms.slice(SHOWN);
   const left = rest.reduce((sum, term) => sum + term.effect, 0);
