@@ -11,10 +11,10 @@ import hashlib
 import json
 import multiprocessing
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,20 +59,31 @@ class Encoder:
 
         The child keeps the text model's memory out of a long-lived process. Other processes that ask meanwhile wait.
         """
-        digest = hashlib.sha256(json.dumps(list(texts)).encode()).hexdigest()
-        folder = cache_folder() / "vectors"
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / f"{self.fingerprint[:32]}-{digest[:32]}.npy"
-        with FileLock(file.with_suffix(".lock")):
-            vectors = _cached(file, len(texts))
-            if vectors is None:
-                context = multiprocessing.get_context("spawn")
-                with ProcessPoolExecutor(1, mp_context=context) as child:
-                    vectors = child.submit(_encode_here, str(self.folder), list(texts), 64).result()
-                unfinished = file.with_suffix(".part.npy")
-                np.save(unfinished, vectors, allow_pickle=False)
-                unfinished.replace(file)
-            return vectors
+        return cached_vectors(self.fingerprint, texts, partial(_encode_here, str(self.folder), batch_size=64))
+
+
+def cached_vectors(fingerprint: str, texts: Sequence[str], encode: Callable[[list[str]], FloatArray]) -> FloatArray:
+    """What the encoder with this fingerprint makes of `texts`: from the cache, or by `encode` in a child process.
+
+    Args:
+        fingerprint: Names the encoder.
+        texts: What to encode.
+        encode: The encoder; a function that a child process can be handed.
+    """
+    digest = hashlib.sha256(json.dumps(list(texts)).encode()).hexdigest()
+    folder = cache_folder() / "vectors"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{fingerprint[:32]}-{digest[:32]}.npy"
+    with FileLock(file.with_suffix(".lock")):
+        vectors = _cached(file, len(texts))
+        if vectors is None:
+            context = multiprocessing.get_context("spawn")
+            with ProcessPoolExecutor(1, mp_context=context) as child:
+                vectors = child.submit(encode, list(texts)).result()
+            unfinished = file.with_suffix(".part.npy")
+            np.save(unfinished, vectors, allow_pickle=False)
+            unfinished.replace(file)
+        return vectors
 
 
 def find_encoder(name: str = PACKAGED, revision: str | None = None) -> Encoder:

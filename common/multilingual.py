@@ -7,9 +7,7 @@ disk and opens no connection. Its files are named by their sha256, like those of
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -56,12 +54,6 @@ def fingerprint() -> str:
 def encode(texts: Sequence[str]) -> NDArray[np.float32]:
     """Unit vectors of `texts`, shape [len(texts), 512]."""
     return np.asarray(_model().encode(list(texts)), dtype=np.float32)
-
-
-def encode_apart(texts: Sequence[str]) -> NDArray[np.float32]:
-    """The same, computed in a child process whose 200 MB go with it."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as child:
-        return child.submit(encode, list(texts)).result()
 
 
 @cache

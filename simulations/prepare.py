@@ -18,7 +18,7 @@ from sottovoce.common import multilingual
 from sottovoce.common.cache import cache_folder
 from sottovoce.common.catalogue import Catalogue
 from sottovoce.common.config import Config
-from sottovoce.common.encoder import Encoder, find_encoder
+from sottovoce.common.encoder import Encoder, cached_vectors, find_encoder
 from sottovoce.common.errors import DataError
 from sottovoce.common.evaluation import HeldOut, hold_out
 from sottovoce.common.history import Histories
@@ -149,7 +149,8 @@ def _readers(space: ItemSpace, encoded: FloatArray, texts: Sequence[str]) -> lis
     readers = [fit_reader(encoded, space.vectors, own)]
     if multilingual.installed():
         facts = {"encoder": multilingual.NAME, "revision": "", "fingerprint": multilingual.fingerprint()}
-        readers.insert(0, fit_reader(multilingual.encode_apart(texts), space.vectors, facts))
+        understood = cached_vectors(facts["fingerprint"], texts, multilingual.encode)
+        readers.insert(0, fit_reader(understood, space.vectors, facts))
     return readers
 
 
