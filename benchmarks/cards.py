@@ -83,10 +83,12 @@ def main() -> None:
         start = time.perf_counter()
         if start - began > asked.seconds:
             break
-        first, piece = None, Piece()
+        first, piece = 0.0, Piece()
         for each in writer.write(given):
             piece, first = each, first or time.perf_counter() - start
-        firsts.append(first or 0.0)
+        if writer.pid is None:
+            raise SystemExit(f"the writer was lost at card {len(records)}: {writer.problem}")
+        firsts.append(first)
         wall += time.perf_counter() - start
         tokens += piece.tokens
         text = template(given) if piece.refused else piece.text

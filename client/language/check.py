@@ -54,16 +54,21 @@ _CLAIMS = re.compile(
     r"|directed|starring|stars?|actors?|actress(?:es)?|cast|famous|best|greatest|most|latest|recent|newest|oldest|last"
     r"|true story|based on|version|adaptation|adapted|novel|book|original|classic|hit|box office|critics?|rated"
     r"|about|stor(?:y|ies)|tales?|tells|follows|set in|hero(?:es|ine)?|characters?|m[ae]n|wom[ae]n|boys?|girls?"
-    r"|plot|events)\b",
+    r"|plot|events"
+    r"|nothing|bad|worst|boring|dull|poor|waste|disappoint\w*|terrible|awful)\b",
     re.IGNORECASE,
 )
-"""What would have to be known of an item, and was not given."""
+"""What would have to be known of an item, and was not given; and what speaks against it."""
 _ARTICLE = re.compile(r"\ba (?=[aeio](?!ne\b|uro))|\ban (?![aeiouh])|\b(?:[Tt]he|[Aa]n?) \x01", re.IGNORECASE)
 _MARKUP = re.compile(r"[<>{}\[\]|*_#`~\\^=\x00\x02-\x1f]|\.\.|--|\?|!!|,,|[,;:]\s*[.,;]")
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _SENTENCE = re.compile(r"(?<=[.!])[\"”]?\s+")
 _TRAILING = re.compile(r"\b(?:a|an|the|of|and|or|is|are|that|which|your|its|as|from)[.!]", re.IGNORECASE)
-_UNFINISHED = re.compile(r"\s*[\"“'(]?(?:[^\W_]|['’-])*$")
+_VERB = re.compile(
+    r"\b(?:is|are|was|were|has|have|makes?|should|will|can|may|might|gives?|shares?|offers?|brings?|feels?|takes?|comes?"
+    r"|keeps?|sits?|shows?|tells?|goes|opens?|says?|covers?|likes?|lean|you'll|you)\b",
+    re.IGNORECASE,
+)
 
 
 def faults(text: str, given: Given) -> list[str]:
@@ -111,7 +116,7 @@ def _style(text: str, given: Given) -> Iterator[str]:
     """Faults of style that are seen before a text is whole."""
     bare = _without_titles(text, given)[0]
     words = [word.casefold().replace("’", "'") for word in _WORD.findall(bare)]
-    said = [word for word in words if word not in _COMMON]
+    said = [part for word in words if word not in _COMMON for part in word.split("-")]
     if len(set(said)) < len(said) or len(set(_quadruples(words))) < len(_quadruples(words)):
         yield "it repeats itself"
     if _ARTICLE.search(bare):
@@ -136,6 +141,8 @@ def _form(text: str, given: Given) -> Iterator[str]:
         return
     if text != text.strip() or not re.search(r"[.!][\"”]?$", text) or not re.match(r"[\"“]?[A-Z]|\x01", bare):
         yield "a broken sentence"
+    if not all(_VERB.search(sentence) for sentence in _SENTENCE.split(bare) if sentence.strip()):
+        yield "a sentence without a verb"
     if any(text.count(sign) % 2 for sign in '"') or any(text.count(a) != text.count(b) for a, b in ("()", "“”")):
         yield "a quotation or bracket that is open"
     if _TRAILING.search(bare) or len(_SENTENCE.split(text)) > 3:
@@ -203,7 +210,7 @@ def _names(bare: str) -> Iterator[str]:
 
 
 def _given_names(given: Given) -> set[str]:
-    own = {part for name in given.categories for part in (name, *re.split(r"[\s-]", name))}
+    own = {name for name in given.categories if "-" in name}
     return own | {word for word in _WORD.findall(given.source) if given.job is Job.DIGEST or not given.title}
 
 

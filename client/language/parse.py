@@ -170,7 +170,9 @@ def _places(text: str, shown: Shown, vocabulary: Vocabulary) -> tuple[list[Const
     """What is said of places in the list: more or less like them, or not them."""
     found: list[Constraint] = []
     missing = False
-    for form, made in ((_UNLIKE, Unlike), (_LIKE, Like), (_AWAY, None)):
+    ways: tuple[tuple[re.Pattern[str], type[Like] | type[Unlike] | None], ...]
+    ways = ((_UNLIKE, Unlike), (_LIKE, Like), (_AWAY, None))
+    for form, made in ways:
         for match in form.finditer(text):
             place = _place_in(match.group(), len(shown.items))
             if place is None:
@@ -310,7 +312,8 @@ def _free(text: str, negated: list[tuple[int, int]], whole: bool) -> list[Constr
     found: list[Constraint] = []
     if words := _content(_blank(text, negated), whole):
         found.append(Wanted(text=words))
-    return found + [Unwanted(text=words) for part in unwanted if (words := _content(part, False))]
+    found.extend(Unwanted(text=words) for part in unwanted if (words := _content(part, False)))
+    return found
 
 
 def _content(text: str, whole: bool) -> str:

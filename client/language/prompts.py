@@ -13,36 +13,36 @@ _CARD = """Short notes for people who look for their next film. Each note uses t
 liked before, and nothing else.
 
 Title: Harvest of Glass
-Kind: Drama, Romance
+Kind: drama, romance
 Liked before: The Salt Road and Quiet Orchard
 Note: Harvest of Glass is a romance with the warmth of The Salt Road, and a drama as quiet as Quiet Orchard.
 
 Title: Night Ferry
-Kind: Thriller
+Kind: thriller
 Liked before: Cold Harbour
 Note: Night Ferry is a thriller that should suit you well after Cold Harbour, with the same tense mood.
 
 Title: Copper Moon
-Kind: Sci-Fi, Adventure
+Kind: sci-fi, adventure
 Liked before: The Ninth Engine and Dust Riders
 Note: Copper Moon is an adventure to get lost in, and a natural next step from The Ninth Engine and Dust Riders.
 
 Title: Uncle Bertram
-Kind: Comedy
+Kind: comedy
 Liked before: Tea at Noon and Two Left Shoes
 Note: Uncle Bertram has the easy charm that made you enjoy Tea at Noon, with a touch of the comedy in Two Left Shoes.
 
 Title: The Long Bridge
-Kind: War, Drama
+Kind: war, drama
 Liked before: Stone River
 Note: The Long Bridge is a war drama for an evening when you want something as gripping as Stone River.
 """
 _TASTE = """One sentence about what a person likes, from the kinds alone.
 
-Kinds: Western, War, Drama
+Kinds: western, war, drama
 Taste: You like westerns and war stories best, with a good drama now and then.
 
-Kinds: Musical, Children's, Comedy
+Kinds: musical, children's, comedy
 Taste: You lean towards musicals, with children's stories and comedy close behind.
 """
 _DIGEST = """One short sentence that says what a text is about, with words of the text.
@@ -79,9 +79,9 @@ def question(given: Given) -> str:
         case Job.CARD:
             liked = " and ".join(map(readable, given.reasons[:2])) or "nothing yet"
             about = f"\nAbout: {given.source[:300]}" if given.source else ""
-            kind = f"Kind: {', '.join(given.categories)}{about}"
+            kind = f"Kind: {', '.join(given.categories).lower()}{about}"
             return f"\nTitle: {readable(given.title)}\n{kind}\nLiked before: {liked}\nNote:"
         case Job.TASTE:
-            return f"\nKinds: {', '.join(given.categories[:3])}\nTaste:"
+            return f"\nKinds: {', '.join(given.categories[:3]).lower()}\nTaste:"
         case Job.DIGEST:
             return f"\nText: {given.source}\nAbout:"

@@ -188,15 +188,22 @@ def _beside(old: Constraint, new: Constraint) -> Constraint | None:
     match old, new:
         case Surprise(), Surprise():
             return None
-        case (AnyOf(), NoneOf()) | (NoneOf(), AnyOf()) if old.attribute == new.attribute:
-            left = tuple(value for value in old.values if value not in new.values)
-            return old.model_copy(update={"values": left}) if left else None
+        case (AnyOf(attribute=a, values=had), NoneOf(attribute=b, values=has)) if a == b:
+            return _less(old, had, has)
+        case (NoneOf(attribute=a, values=had), AnyOf(attribute=b, values=has)) if a == b:
+            return _less(old, had, has)
         case Between(), Between() if old.attribute == new.attribute and not (old.outside or new.outside):
             return _narrowed(old, new)
         case (Like(item=one), Unlike(item=other)) | (Unlike(item=one), Like(item=other)) if one == other:
             return None
         case _:
             return old
+
+
+def _less(old: Constraint, had: tuple[str, ...], has: tuple[str, ...]) -> Constraint | None:
+    """What was said of other values stays."""
+    left = tuple(value for value in had if value not in has)
+    return old.model_copy(update={"values": left}) if left else None
 
 
 def _narrowed(old: Between, new: Between) -> Between | None:

@@ -95,7 +95,9 @@ class Vocabulary:
 
     @cached_property
     def _forms(self) -> list[tuple[tuple[str, ...], re.Pattern[str]]]:
-        rows = [((name,), re.compile(rf"(?<!\w){_as_written(name)}(?!\w)")) for name in self.categories]
+        rows: list[tuple[tuple[str, ...], re.Pattern[str]]] = [
+            ((name,), re.compile(rf"(?<!\w){_as_written(name)}(?!\w)")) for name in self.categories
+        ]
         if self.films:
             rows += [(self._known(group), _pattern(words)) for group, words in FILM_WORDS]
             rows.append((self._known(FILM_WORDS[1][0]), re.compile(FILM_AGES)))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from sottovoce.client.language.given import Given, Job
+from sottovoce.client.language.piece import Piece
 from sottovoce.common.errors import DataError
 
 NICE = 10
@@ -37,8 +38,11 @@ def main(model: Path, source: TextIO, sink: TextIO) -> int:
     composer.prepare(Job.CARD)
     _say(sink, {"ready": True})
     for line in source:
-        for piece in composer.compose(Given.read(line)):
-            _say(sink, asdict(piece))
+        try:
+            for piece in composer.compose(Given.read(line)):
+                _say(sink, asdict(piece))
+        except (ValueError, KeyError, TypeError, IndexError, RuntimeError) as error:
+            _say(sink, asdict(Piece(done=True, refused=f"the writer failed: {type(error).__name__}")))
     return 0
 
 

@@ -20,8 +20,8 @@ from sottovoce.client.language.check import faults, faults_so_far
 from sottovoce.client.language.given import Given
 from sottovoce.client.language.piece import Piece
 
-START_S, PIECE_S, WHOLE_S = 120.0, 20.0, 60.0
-"""How long to wait for the model to open, for the next words, and for a whole text."""
+START_S, PIECE_S, WHOLE_S = 180.0, 60.0, 180.0
+"""How long to wait for the model to open, for the next words, and for a whole text: long, on a busy machine."""
 AGAIN_S = 30.0
 """After a failure the process is not started again before this."""
 LONGEST_LINE = 20_000
@@ -47,10 +47,10 @@ class Writer:
 
     def write(self, given: Given) -> Iterator[Piece]:
         """A text as it grows, each piece checked; the last one is whole, or says why there is none."""
-        deadline = time.monotonic() + WHOLE_S
         if not self._ready():
             yield Piece(refused=self.problem or "there is no writer", done=True)
             return
+        deadline = time.monotonic() + WHOLE_S
         if self._process is None or self._process.stdin is None or not self._send(given):
             yield self._lost("the writer is gone")
             return

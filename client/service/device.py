@@ -379,6 +379,7 @@ class Device:
         return loaded, person_of(self._people.taste(), loaded.recommender)
 
     def _spoken(self, act: Callable[[Talk, Asker], Turn], n: int) -> Spoken:
+        n = Wanted(n).n
         loaded, person = self._now()
         talk = Talk(
             loaded.recommender, self.conversations, self.user, n, encode=lambda words: self._understood(loaded, words)

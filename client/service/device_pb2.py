@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%sottovoce/client/service/device.proto\x12\x13sottovoce.device.v1\"m\n\x10RecommendRequest\x12\t\n\x01n\x18\x01 \x01(\r\x12\x11\n\tdiversity\x18\x02 \x01(\x01\x12\x11\n\tlong_tail\x18\x03 \x01(\x01\x12\x12\n\ncategories\x18\x04 \x03(\t\x12\x14\n\x0clike_item_id\x18\x05 \x01(\t\"\xb5\x02\n\x0eRecommendReply\x12<\n\x0frecommendations\x18\x01 \x03(\x0b\x32#.sottovoce.device.v1.Recommendation\x12\x38\n\x05\x62\x61sis\x18\x02 \x01(\x0e\x32).sottovoce.device.v1.RecommendReply.Basis\x12.\n\x05model\x18\x03 \x01(\x0b\x32\x1f.sottovoce.device.v1.ModelInUse\"{\n\x05\x42\x61sis\x12\x15\n\x11\x42\x41SIS_UNSPECIFIED\x10\x00\x12\x11\n\rBASIS_HISTORY\x10\x01\x12\x14\n\x10\x42\x41SIS_POPULARITY\x10\x02\x12\x0e\n\nBASIS_WISH\x10\x03\x12\x12\n\x0e\x42\x41SIS_KEYWORDS\x10\x04\x12\x0e\n\nBASIS_ITEM\x10\x05\"\xa4\x01\n\x0eRecommendation\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0c\n\x04year\x18\x03 \x01(\t\x12\x12\n\ncategories\x18\x04 \x03(\t\x12\r\n\x05score\x18\x05 \x01(\x01\x12\x13\n\x0bprobability\x18\x06 \x01(\x01\x12,\n\x07reasons\x18\x07 \x03(\x0b\x32\x1b.sottovoce.device.v1.Reason\"8\n\x06Reason\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0e\n\x06\x65\x66\x66\x65\x63t\x18\x03 \x01(\x01\"!\n\x0e\x45xplainRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\"\xd2\x01\n\x0c\x45xplainReply\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x12\n\npopularity\x18\x03 \x01(\x01\x12\x0f\n\x07\x63ontent\x18\x04 \x01(\x01\x12\x12\n\ncorrection\x18\x05 \x01(\x01\x12,\n\x07history\x18\x06 \x03(\x0b\x32\x1b.sottovoce.device.v1.Reason\x12\x0c\n\x04rank\x18\x07 \x01(\r\x12-\n\x07without\x18\x08 \x03(\x0b\x32\x1c.sottovoce.device.v1.Without\"7\n\x07Without\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0c\n\x04rank\x18\x03 \x01(\r\"5\n\nAskRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x01\x12\t\n\x01n\x18\x03 \x01(\r\"\xd3\x01\n\x13SendFeedbackRequest\x12;\n\x04kind\x18\x01 \x01(\x0e\x32-.sottovoce.device.v1.SendFeedbackRequest.Kind\x12\x0f\n\x07subject\x18\x02 \x01(\t\"n\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x08\n\x04LIKE\x10\x01\x12\x0b\n\x07\x44ISLIKE\x10\x02\x12\x0b\n\x07NOT_NOW\x10\x03\x12\x11\n\rHIDE_CATEGORY\x10\x04\x12\x0f\n\x0bINTERACTION\x10\x05\x12\x08\n\x04UNDO\x10\x06\"$\n\x11SendFeedbackReply\x12\x0f\n\x07subject\x18\x01 \x01(\t\"\x10\n\x0eProfileRequest\"\xad\x01\n\x0cProfileReply\x12\x37\n\x06shares\x18\x01 \x03(\x0b\x32\'.sottovoce.device.v1.ProfileReply.Share\x12\x10\n\x08keywords\x18\x02 \x03(\t\x12\x0f\n\x07history\x18\x03 \x01(\r\x1a\x41\n\x05Share\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x01\x12\x11\n\teverybody\x18\x03 \x01(\x01\"\x16\n\x14PrivacyStatusRequest\"\x88\x01\n\x12PrivacyStatusReply\x12\x14\n\x07\x65psilon\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x0b\x65psilon_cap\x18\x02 \x01(\x01\x12\r\n\x05\x64\x65lta\x18\x03 \x01(\x01\x12,\n\x07updates\x18\x04 \x03(\x0b\x32\x1b.sottovoce.device.v1.UpdateB\n\n\x08_epsilon\"D\n\x06Update\x12\n\n\x02\x61t\x18\x01 \x01(\t\x12\x0f\n\x07release\x18\x02 \x01(\t\x12\r\n\x05\x62ytes\x18\x03 \x01(\x04\x12\x0e\n\x06sha256\x18\x04 \x01(\t\"\x13\n\x11WatchModelRequest\"M\n\nModelInUse\x12\x0f\n\x07present\x18\x01 \x01(\x08\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\r\n\x05items\x18\x04 \x01(\r2\xf4\x04\n\x06\x44\x65vice\x12W\n\tRecommend\x12%.sottovoce.device.v1.RecommendRequest\x1a#.sottovoce.device.v1.RecommendReply\x12Q\n\x07\x45xplain\x12#.sottovoce.device.v1.ExplainRequest\x1a!.sottovoce.device.v1.ExplainReply\x12K\n\x03\x41sk\x12\x1f.sottovoce.device.v1.AskRequest\x1a#.sottovoce.device.v1.RecommendReply\x12`\n\x0cSendFeedback\x12(.sottovoce.device.v1.SendFeedbackRequest\x1a&.sottovoce.device.v1.SendFeedbackReply\x12Q\n\x07Profile\x12#.sottovoce.device.v1.ProfileRequest\x1a!.sottovoce.device.v1.ProfileReply\x12\x63\n\rPrivacyStatus\x12).sottovoce.device.v1.PrivacyStatusRequest\x1a\'.sottovoce.device.v1.PrivacyStatusReply\x12W\n\nWatchModel\x12&.sottovoce.device.v1.WatchModelRequest\x1a\x1f.sottovoce.device.v1.ModelInUse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%sottovoce/client/service/device.proto\x12\x13sottovoce.device.v1\"m\n\x10RecommendRequest\x12\t\n\x01n\x18\x01 \x01(\r\x12\x11\n\tdiversity\x18\x02 \x01(\x01\x12\x11\n\tlong_tail\x18\x03 \x01(\x01\x12\x12\n\ncategories\x18\x04 \x03(\t\x12\x14\n\x0clike_item_id\x18\x05 \x01(\t\"\xb5\x02\n\x0eRecommendReply\x12<\n\x0frecommendations\x18\x01 \x03(\x0b\x32#.sottovoce.device.v1.Recommendation\x12\x38\n\x05\x62\x61sis\x18\x02 \x01(\x0e\x32).sottovoce.device.v1.RecommendReply.Basis\x12.\n\x05model\x18\x03 \x01(\x0b\x32\x1f.sottovoce.device.v1.ModelInUse\"{\n\x05\x42\x61sis\x12\x15\n\x11\x42\x41SIS_UNSPECIFIED\x10\x00\x12\x11\n\rBASIS_HISTORY\x10\x01\x12\x14\n\x10\x42\x41SIS_POPULARITY\x10\x02\x12\x0e\n\nBASIS_WISH\x10\x03\x12\x12\n\x0e\x42\x41SIS_KEYWORDS\x10\x04\x12\x0e\n\nBASIS_ITEM\x10\x05\"\xa4\x01\n\x0eRecommendation\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0c\n\x04year\x18\x03 \x01(\t\x12\x12\n\ncategories\x18\x04 \x03(\t\x12\r\n\x05score\x18\x05 \x01(\x01\x12\x13\n\x0bprobability\x18\x06 \x01(\x01\x12,\n\x07reasons\x18\x07 \x03(\x0b\x32\x1b.sottovoce.device.v1.Reason\"8\n\x06Reason\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0e\n\x06\x65\x66\x66\x65\x63t\x18\x03 \x01(\x01\"!\n\x0e\x45xplainRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\"\xd2\x01\n\x0c\x45xplainReply\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x12\n\npopularity\x18\x03 \x01(\x01\x12\x0f\n\x07\x63ontent\x18\x04 \x01(\x01\x12\x12\n\ncorrection\x18\x05 \x01(\x01\x12,\n\x07history\x18\x06 \x03(\x0b\x32\x1b.sottovoce.device.v1.Reason\x12\x0c\n\x04rank\x18\x07 \x01(\r\x12-\n\x07without\x18\x08 \x03(\x0b\x32\x1c.sottovoce.device.v1.Without\"7\n\x07Without\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0c\n\x04rank\x18\x03 \x01(\r\"5\n\nAskRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x01\x12\t\n\x01n\x18\x03 \x01(\r\"O\n\nSayRequest\x12\x10\n\x08sentence\x18\x01 \x01(\t\x12\x16\n\ttake_away\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\t\n\x01n\x18\x03 \x01(\rB\x0c\n\n_take_away\"\xc4\x01\n\x08SayReply\x12\x31\n\x04list\x18\x01 \x01(\x0b\x32#.sottovoce.device.v1.RecommendReply\x12\x0e\n\x06\x61nswer\x18\x02 \x01(\t\x12\x31\n\x05\x63hips\x18\x03 \x03(\x0b\x32\".sottovoce.device.v1.SayReply.Chip\x12\x0e\n\x06unsure\x18\x04 \x01(\x08\x1a\x32\n\x04\x43hip\x12\r\n\x05place\x18\x01 \x01(\r\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\"\xd3\x01\n\x13SendFeedbackRequest\x12;\n\x04kind\x18\x01 \x01(\x0e\x32-.sottovoce.device.v1.SendFeedbackRequest.Kind\x12\x0f\n\x07subject\x18\x02 \x01(\t\"n\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x08\n\x04LIKE\x10\x01\x12\x0b\n\x07\x44ISLIKE\x10\x02\x12\x0b\n\x07NOT_NOW\x10\x03\x12\x11\n\rHIDE_CATEGORY\x10\x04\x12\x0f\n\x0bINTERACTION\x10\x05\x12\x08\n\x04UNDO\x10\x06\"$\n\x11SendFeedbackReply\x12\x0f\n\x07subject\x18\x01 \x01(\t\"\x10\n\x0eProfileRequest\"\xad\x01\n\x0cProfileReply\x12\x37\n\x06shares\x18\x01 \x03(\x0b\x32\'.sottovoce.device.v1.ProfileReply.Share\x12\x10\n\x08keywords\x18\x02 \x03(\t\x12\x0f\n\x07history\x18\x03 \x01(\r\x1a\x41\n\x05Share\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x01\x12\x11\n\teverybody\x18\x03 \x01(\x01\"\x16\n\x14PrivacyStatusRequest\"\x88\x01\n\x12PrivacyStatusReply\x12\x14\n\x07\x65psilon\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x0b\x65psilon_cap\x18\x02 \x01(\x01\x12\r\n\x05\x64\x65lta\x18\x03 \x01(\x01\x12,\n\x07updates\x18\x04 \x03(\x0b\x32\x1b.sottovoce.device.v1.UpdateB\n\n\x08_epsilon\"D\n\x06Update\x12\n\n\x02\x61t\x18\x01 \x01(\t\x12\x0f\n\x07release\x18\x02 \x01(\t\x12\r\n\x05\x62ytes\x18\x03 \x01(\x04\x12\x0e\n\x06sha256\x18\x04 \x01(\t\"\x13\n\x11WatchModelRequest\"M\n\nModelInUse\x12\x0f\n\x07present\x18\x01 \x01(\x08\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\r\n\x05items\x18\x04 \x01(\r2\xbb\x05\n\x06\x44\x65vice\x12W\n\tRecommend\x12%.sottovoce.device.v1.RecommendRequest\x1a#.sottovoce.device.v1.RecommendReply\x12Q\n\x07\x45xplain\x12#.sottovoce.device.v1.ExplainRequest\x1a!.sottovoce.device.v1.ExplainReply\x12K\n\x03\x41sk\x12\x1f.sottovoce.device.v1.AskRequest\x1a#.sottovoce.device.v1.RecommendReply\x12\x45\n\x03Say\x12\x1f.sottovoce.device.v1.SayRequest\x1a\x1d.sottovoce.device.v1.SayReply\x12`\n\x0cSendFeedback\x12(.sottovoce.device.v1.SendFeedbackRequest\x1a&.sottovoce.device.v1.SendFeedbackReply\x12Q\n\x07Profile\x12#.sottovoce.device.v1.ProfileRequest\x1a!.sottovoce.device.v1.ProfileReply\x12\x63\n\rPrivacyStatus\x12).sottovoce.device.v1.PrivacyStatusRequest\x1a\'.sottovoce.device.v1.PrivacyStatusReply\x12W\n\nWatchModel\x12&.sottovoce.device.v1.WatchModelRequest\x1a\x1f.sottovoce.device.v1.ModelInUse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,28 +49,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WITHOUT']._serialized_end=1013
   _globals['_ASKREQUEST']._serialized_start=1015
   _globals['_ASKREQUEST']._serialized_end=1068
-  _globals['_SENDFEEDBACKREQUEST']._serialized_start=1071
-  _globals['_SENDFEEDBACKREQUEST']._serialized_end=1282
-  _globals['_SENDFEEDBACKREQUEST_KIND']._serialized_start=1172
-  _globals['_SENDFEEDBACKREQUEST_KIND']._serialized_end=1282
-  _globals['_SENDFEEDBACKREPLY']._serialized_start=1284
-  _globals['_SENDFEEDBACKREPLY']._serialized_end=1320
-  _globals['_PROFILEREQUEST']._serialized_start=1322
-  _globals['_PROFILEREQUEST']._serialized_end=1338
-  _globals['_PROFILEREPLY']._serialized_start=1341
-  _globals['_PROFILEREPLY']._serialized_end=1514
-  _globals['_PROFILEREPLY_SHARE']._serialized_start=1449
-  _globals['_PROFILEREPLY_SHARE']._serialized_end=1514
-  _globals['_PRIVACYSTATUSREQUEST']._serialized_start=1516
-  _globals['_PRIVACYSTATUSREQUEST']._serialized_end=1538
-  _globals['_PRIVACYSTATUSREPLY']._serialized_start=1541
-  _globals['_PRIVACYSTATUSREPLY']._serialized_end=1677
-  _globals['_UPDATE']._serialized_start=1679
-  _globals['_UPDATE']._serialized_end=1747
-  _globals['_WATCHMODELREQUEST']._serialized_start=1749
-  _globals['_WATCHMODELREQUEST']._serialized_end=1768
-  _globals['_MODELINUSE']._serialized_start=1770
-  _globals['_MODELINUSE']._serialized_end=1847
-  _globals['_DEVICE']._serialized_start=1850
-  _globals['_DEVICE']._serialized_end=2478
+  _globals['_SAYREQUEST']._serialized_start=1070
+  _globals['_SAYREQUEST']._serialized_end=1149
+  _globals['_SAYREPLY']._serialized_start=1152
+  _globals['_SAYREPLY']._serialized_end=1348
+  _globals['_SAYREPLY_CHIP']._serialized_start=1298
+  _globals['_SAYREPLY_CHIP']._serialized_end=1348
+  _globals['_SENDFEEDBACKREQUEST']._serialized_start=1351
+  _globals['_SENDFEEDBACKREQUEST']._serialized_end=1562
+  _globals['_SENDFEEDBACKREQUEST_KIND']._serialized_start=1452
+  _globals['_SENDFEEDBACKREQUEST_KIND']._serialized_end=1562
+  _globals['_SENDFEEDBACKREPLY']._serialized_start=1564
+  _globals['_SENDFEEDBACKREPLY']._serialized_end=1600
+  _globals['_PROFILEREQUEST']._serialized_start=1602
+  _globals['_PROFILEREQUEST']._serialized_end=1618
+  _globals['_PROFILEREPLY']._serialized_start=1621
+  _globals['_PROFILEREPLY']._serialized_end=1794
+  _globals['_PROFILEREPLY_SHARE']._serialized_start=1729
+  _globals['_PROFILEREPLY_SHARE']._serialized_end=1794
+  _globals['_PRIVACYSTATUSREQUEST']._serialized_start=1796
+  _globals['_PRIVACYSTATUSREQUEST']._serialized_end=1818
+  _globals['_PRIVACYSTATUSREPLY']._serialized_start=1821
+  _globals['_PRIVACYSTATUSREPLY']._serialized_end=1957
+  _globals['_UPDATE']._serialized_start=1959
+  _globals['_UPDATE']._serialized_end=2027
+  _globals['_WATCHMODELREQUEST']._serialized_start=2029
+  _globals['_WATCHMODELREQUEST']._serialized_end=2048
+  _globals['_MODELINUSE']._serialized_start=2050
+  _globals['_MODELINUSE']._serialized_end=2127
+  _globals['_DEVICE']._serialized_start=2130
+  _globals['_DEVICE']._serialized_end=2829
 # @@protoc_insertion_point(module_scope)

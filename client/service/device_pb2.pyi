@@ -320,6 +320,93 @@ class AskRequest(_message.Message):
 Global___AskRequest: _TypeAlias = AskRequest  # noqa: Y015
 
 @_typing.final
+class SayRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    TAKE_AWAY_FIELD_NUMBER: _builtins.int
+    N_FIELD_NUMBER: _builtins.int
+    sentence: _builtins.str
+    """At most 4,000 bytes, in English or Chinese; wishes in many languages. Empty: nothing is said."""
+    take_away: _builtins.int
+    """Take the chip at this place away instead."""
+    n: _builtins.int
+    """How many; 0 means 10, at most 100."""
+    def __init__(
+        self,
+        *,
+        sentence: _builtins.str = ...,
+        take_away: _builtins.int | None = ...,
+        n: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_take_away", b"_take_away", "take_away", b"take_away"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_take_away", b"_take_away", "n", b"n", "sentence", b"sentence", "take_away", b"take_away"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__take_away: _TypeAlias = _typing.Literal["take_away"]  # noqa: Y015
+    _WhichOneofArgType__take_away: _TypeAlias = _typing.Literal["_take_away", b"_take_away"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__take_away) -> _WhichOneofReturnType__take_away | None: ...
+
+Global___SayRequest: _TypeAlias = SayRequest  # noqa: Y015
+
+@_typing.final
+class SayReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Chip(_message.Message):
+        """What is asked for now, one chip per constraint."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        PLACE_FIELD_NUMBER: _builtins.int
+        KIND_FIELD_NUMBER: _builtins.int
+        LABEL_FIELD_NUMBER: _builtins.int
+        place: _builtins.int
+        kind: _builtins.str
+        """any_of, none_of, between, wanted, unwanted, like, unlike, not_these or surprise."""
+        label: _builtins.str
+        def __init__(
+            self,
+            *,
+            place: _builtins.int = ...,
+            kind: _builtins.str = ...,
+            label: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "label", b"label", "place", b"place"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    LIST_FIELD_NUMBER: _builtins.int
+    ANSWER_FIELD_NUMBER: _builtins.int
+    CHIPS_FIELD_NUMBER: _builtins.int
+    UNSURE_FIELD_NUMBER: _builtins.int
+    answer: _builtins.str
+    unsure: _builtins.bool
+    """No rule understood the sentence: an encoder, or a search, alone led the list."""
+    @_builtins.property
+    def list(self) -> Global___RecommendReply: ...
+    @_builtins.property
+    def chips(self) -> _containers.RepeatedCompositeFieldContainer[Global___SayReply.Chip]: ...
+    def __init__(
+        self,
+        *,
+        list: Global___RecommendReply | None = ...,
+        answer: _builtins.str = ...,
+        chips: _abc.Iterable[Global___SayReply.Chip] | None = ...,
+        unsure: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["list", b"list"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "chips", b"chips", "list", b"list", "unsure", b"unsure"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SayReply: _TypeAlias = SayReply  # noqa: Y015
+
+@_typing.final
 class SendFeedbackRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

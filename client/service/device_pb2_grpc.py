@@ -49,6 +49,11 @@ class DeviceStub:
                 request_serializer=sottovoce_dot_client_dot_service_dot_device__pb2.AskRequest.SerializeToString,
                 response_deserializer=sottovoce_dot_client_dot_service_dot_device__pb2.RecommendReply.FromString,
                 _registered_method=True)
+        self.Say = channel.unary_unary(
+                '/sottovoce.device.v1.Device/Say',
+                request_serializer=sottovoce_dot_client_dot_service_dot_device__pb2.SayRequest.SerializeToString,
+                response_deserializer=sottovoce_dot_client_dot_service_dot_device__pb2.SayReply.FromString,
+                _registered_method=True)
         self.SendFeedback = channel.unary_unary(
                 '/sottovoce.device.v1.Device/SendFeedback',
                 request_serializer=sottovoce_dot_client_dot_service_dot_device__pb2.SendFeedbackRequest.SerializeToString,
@@ -90,6 +95,13 @@ class DeviceServicer:
 
     def Ask(self, request, context):
         """As Recommend, led by the person's own words, which are read on this device and not stored.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Say(self, request, context):
+        """One sentence of a conversation: it refines what is asked for, and the list follows. It is kept, until it is forgotten.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -140,6 +152,11 @@ def add_DeviceServicer_to_server(servicer, server):
                     servicer.Ask,
                     request_deserializer=sottovoce_dot_client_dot_service_dot_device__pb2.AskRequest.FromString,
                     response_serializer=sottovoce_dot_client_dot_service_dot_device__pb2.RecommendReply.SerializeToString,
+            ),
+            'Say': grpc.unary_unary_rpc_method_handler(
+                    servicer.Say,
+                    request_deserializer=sottovoce_dot_client_dot_service_dot_device__pb2.SayRequest.FromString,
+                    response_serializer=sottovoce_dot_client_dot_service_dot_device__pb2.SayReply.SerializeToString,
             ),
             'SendFeedback': grpc.unary_unary_rpc_method_handler(
                     servicer.SendFeedback,
@@ -243,6 +260,33 @@ class Device:
             '/sottovoce.device.v1.Device/Ask',
             sottovoce_dot_client_dot_service_dot_device__pb2.AskRequest.SerializeToString,
             sottovoce_dot_client_dot_service_dot_device__pb2.RecommendReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Say(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sottovoce.device.v1.Device/Say',
+            sottovoce_dot_client_dot_service_dot_device__pb2.SayRequest.SerializeToString,
+            sottovoce_dot_client_dot_service_dot_device__pb2.SayReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,8 @@ class DeviceStub:
     """One item's score in the list of Recommend, taken apart into terms that sum to it, and its place without the strongest."""
     Ask: _grpc.UnaryUnaryMultiCallable[_device_pb2.AskRequest, _device_pb2.RecommendReply]
     """As Recommend, led by the person's own words, which are read on this device and not stored."""
+    Say: _grpc.UnaryUnaryMultiCallable[_device_pb2.SayRequest, _device_pb2.SayReply]
+    """One sentence of a conversation: it refines what is asked for, and the list follows. It is kept, until it is forgotten."""
     SendFeedback: _grpc.UnaryUnaryMultiCallable[_device_pb2.SendFeedbackRequest, _device_pb2.SendFeedbackReply]
     """What the person thinks of an item. It counts from the next call on."""
     Profile: _grpc.UnaryUnaryMultiCallable[_device_pb2.ProfileRequest, _device_pb2.ProfileReply]
@@ -67,6 +69,8 @@ class DeviceAsyncStub(DeviceStub):
     """One item's score in the list of Recommend, taken apart into terms that sum to it, and its place without the strongest."""
     Ask: _aio.UnaryUnaryMultiCallable[_device_pb2.AskRequest, _device_pb2.RecommendReply]  # type: ignore[assignment]
     """As Recommend, led by the person's own words, which are read on this device and not stored."""
+    Say: _aio.UnaryUnaryMultiCallable[_device_pb2.SayRequest, _device_pb2.SayReply]  # type: ignore[assignment]
+    """One sentence of a conversation: it refines what is asked for, and the list follows. It is kept, until it is forgotten."""
     SendFeedback: _aio.UnaryUnaryMultiCallable[_device_pb2.SendFeedbackRequest, _device_pb2.SendFeedbackReply]  # type: ignore[assignment]
     """What the person thinks of an item. It counts from the next call on."""
     Profile: _aio.UnaryUnaryMultiCallable[_device_pb2.ProfileRequest, _device_pb2.ProfileReply]  # type: ignore[assignment]
@@ -100,6 +104,14 @@ class DeviceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_device_pb2.RecommendReply, _abc.Awaitable[_device_pb2.RecommendReply]]:
         """As Recommend, led by the person's own words, which are read on this device and not stored."""
+
+    @_abc_1.abstractmethod
+    def Say(
+        self,
+        request: _device_pb2.SayRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_device_pb2.SayReply, _abc.Awaitable[_device_pb2.SayReply]]:
+        """One sentence of a conversation: it refines what is asked for, and the list follows. It is kept, until it is forgotten."""
 
     @_abc_1.abstractmethod
     def SendFeedback(

@@ -86,6 +86,21 @@ class Remote(DeviceServicer):
             lambda: _listed(self._device.ask(request.text, request.weight, Wanted(request.n or DEFAULT_N))), context
         )
 
+    async def Say(self, request: pb.SayRequest, context: Context) -> pb.SayReply:  # noqa: N802
+        """As `device.proto` says."""
+
+        def answer() -> pb.SayReply:
+            n = request.n or DEFAULT_N
+            if request.HasField("take_away") or not request.sentence:
+                place = request.take_away if request.HasField("take_away") else None
+                spoken = self._device.unsay(place, n, chinese=False)
+            else:
+                spoken = self._device.say(request.sentence, n)
+            chips = [pb.SayReply.Chip(place=chip.place, kind=chip.kind, label=chip.label) for chip in spoken.chips]
+            return pb.SayReply(list=_listed(spoken.listing), answer=spoken.answer, chips=chips, unsure=spoken.unsure)
+
+        return await _answered(answer, context)
+
     async def SendFeedback(self, request: pb.SendFeedbackRequest, context: Context) -> pb.SendFeedbackReply:  # noqa: N802
         """As `device.proto` says."""
 

@@ -126,7 +126,12 @@ def test_what_is_no_sentence_is_refused(talk: Talk, sentence: str) -> None:
 
 def test_a_sentence_that_no_rule_knows_may_be_said_in_other_words(talk: Talk) -> None:
     asked: list[str] = []
-    other = Talk(talk.recommender, talk.conversations, "other", rephrase=lambda said: asked.append(said) or "a western")
+
+    def rephrase(said: str) -> str:
+        asked.append(said)
+        return "a western"
+
+    other = Talk(talk.recommender, talk.conversations, "other", rephrase=rephrase)
     turn = other.say(NOBODY, "tumbleweed and spurs")
     assert asked == ["tumbleweed and spurs"]
     assert [chip.label for chip in turn.chips] == ["Western"]

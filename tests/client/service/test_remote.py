@@ -222,3 +222,20 @@ def test_another_process_calls_by_the_example(tmp_path: Path) -> None:
             [*command, "--token", "wrong"], capture_output=True, text=True, timeout=60, check=False
         )
         assert refused.returncode == 1 and "UNAUTHENTICATED" in refused.stderr
+
+
+def test_a_conversation(device: Device) -> None:
+    async def calls(stub: DeviceAsyncStub) -> None:
+        category = device.categories(device.models.current())[0]
+        told = await stub.Say(pb.SayRequest(sentence=f"no {category}", n=5), metadata=TOKEN, timeout=30)
+        assert [(chip.place, chip.kind) for chip in told.chips] == [(0, "none_of")]
+        assert all(category not in each.categories for each in told.list.recommendations)
+        again = await stub.Say(pb.SayRequest(take_away=0), metadata=TOKEN, timeout=30)
+        assert not again.chips and len(again.list.recommendations) == 10
+        assert await failing(stub.Say(pb.SayRequest(sentence="x" * 5_000), metadata=TOKEN)) == _INVALID
+        assert await failing(stub.Say(pb.SayRequest(sentence="a", n=101), metadata=TOKEN)) == _INVALID
+
+    over(device, calls)
+
+
+_INVALID = grpc.StatusCode.INVALID_ARGUMENT
