@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -73,7 +74,9 @@ def main() -> None:
     asked = options.parse_args()
     facts, titles = cards(asked.cards)
     writer = Writer(find_model(asked.model))
-    records, firsts, tokens, wall, own = [], [], 0, 0.0, 0
+    records: list[dict[str, Any]] = []
+    firsts: list[float] = []
+    tokens, wall, own = 0, 0.0, 0
     began = time.perf_counter()
     _ = list(writer.write(Given(Job.CARD, "A Day", categories=("Drama",), vocabulary=("Drama",))))
     ready = time.perf_counter() - began

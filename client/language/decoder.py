@@ -79,7 +79,7 @@ class _Layer:
     def _attend(self, x: Tensor, turns: tuple[Tensor, Tensor], start: int) -> Tensor:
         count, heads, keys = len(x), self.shape.heads, self.shape.key_heads
         end = start + count
-        q, k, v = self.inward(x).view(count, heads + 2 * keys, -1).transpose(0, 1).split([heads, keys, keys])
+        q, k, v = torch.split(self.inward(x).view(count, heads + 2 * keys, -1).transpose(0, 1), [heads, keys, keys])
         self.cache[0, :, start:end] = _turned(k, turns)
         self.cache[1, :, start:end] = v
         seen = None if count == 1 else torch.ones(count, end, dtype=torch.bool).tril(start)
@@ -95,7 +95,7 @@ def _int8(weight: Tensor) -> Linear:
     scales = (weight.abs().amax(dim=1) / 127).clamp_min(1e-12).double()
     rows = torch.quantize_per_channel(weight, scales, torch.zeros(len(weight), dtype=torch.int64), 0, torch.qint8)
     packed = torch.ops.quantized.linear_prepack(rows, None)
-    return lambda x: torch.ops.quantized.linear_dynamic(x, packed)  # type: ignore[no-any-return]
+    return lambda x: torch.ops.quantized.linear_dynamic(x, packed)
 
 
 def _normed(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:

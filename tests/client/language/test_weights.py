@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     made = tmp_path_factory.mktemp("model")
     torch.manual_seed(0)
-    LlamaForCausalLM(LlamaConfig(**{k: v for k, v in CONFIG.items() if k != "model_type"})).save_pretrained(made)
+    LlamaForCausalLM(LlamaConfig.from_dict(CONFIG)).save_pretrained(made)
     tokenizer = Tokenizer(models.WordLevel({f"w{at}": at for at in range(60)}, unk_token="w0"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.save(str(made / "tokenizer.json"))
@@ -77,7 +78,7 @@ def test_a_folder_that_lacks_a_file_is_named(folder: Path, tmp_path: Path, name:
     ("changed", "why"),
     [({"model_type": "gpt2"}, "only plain `llama`"), ({"attention_bias": True}, "only plain `llama`")],
 )
-def test_another_architecture_is_refused(folder: Path, tmp_path: Path, changed: dict[str, object], why: str) -> None:
+def test_another_architecture_is_refused(folder: Path, tmp_path: Path, changed: dict[str, Any], why: str) -> None:
     with pytest.raises(DataError, match=why):
         open_model(copied(folder, tmp_path / "copy", **changed)).__enter__()
 
