@@ -53,13 +53,23 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/simulation.py
 
-# A sweep that was interrupted goes on; finished cells are not run again.
+# Everything behind the figures of the README. What was interrupted goes on; finished cells are not run again.
+EXPERIMENTS := $(basename $(notdir $(wildcard experiments/*.toml)))
+MSWEB ?= msweb
+RESULTS := runs/experiments
+
 experiments: $(STAMP)
-	for file in experiments/*.toml; do \
-		$(BIN)/sottovoce sweep $$file --out runs/experiments/$$(basename $$file .toml) || exit $$?; \
+	for name in $(filter-out msweb,$(EXPERIMENTS)); do \
+		$(BIN)/sottovoce sweep experiments/$$name.toml --out $(RESULTS)/$$name || exit $$?; \
 	done
-	$(BIN)/sottovoce report $(patsubst experiments/%.toml,runs/experiments/%,$(wildcard experiments/*.toml)) \
-		--out runs/experiments/report.html
+	$(BIN)/sottovoce sweep experiments/msweb.toml --data $(MSWEB) --out $(RESULTS)/msweb
+	for epsilon in 1 8; do \
+		$(BIN)/sottovoce simulate --data ml-100k --epsilon $$epsilon --seed 0 --references none --force \
+			--out $(RESULTS)/audited-$$epsilon && \
+		$(BIN)/sottovoce audit $(RESULTS)/audited-$$epsilon --shadows 0 --readers 0 || exit $$?; \
+	done
+	$(BIN)/sottovoce report $$(dirname $(RESULTS)/*/results.parquet) --out $(RESULTS)/report.html \
+		$$(printf -- '--audit %s ' $(RESULTS)/*/audit.json) $$(printf -- '--tuning %s ' experiments/tuning-*.json)
 
 clean:
 	rm -rf $(VENV) build *.egg-info
