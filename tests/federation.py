@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -35,7 +36,6 @@ FACTS = {
     "encoder_sha256": "e",
     "catalogue_sha256": "",
     "vocabulary": "[]",
-    "blocks": "[]",
 }
 
 
@@ -49,8 +49,12 @@ def space(items: int = ITEMS, dimension: int = DIMENSION) -> ItemSpace:
     vectors = unit_rows(rng.normal(size=(items, dimension)).astype(np.float32))
     return ItemSpace(
         vectors,
-        {**FACTS, "catalogue_sha256": catalogue(items).sha256},
-        {name: np.zeros((1, 1), np.float32) for name in MAPS},
+        {
+            **FACTS,
+            "catalogue_sha256": catalogue(items).sha256,
+            "blocks": json.dumps([["encoder", dimension]]),
+        },
+        {**{name: np.zeros((1, 1), np.float32) for name in MAPS}, "rotation": np.eye(dimension, dtype=np.float32)},
     )
 
 

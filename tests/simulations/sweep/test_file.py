@@ -112,7 +112,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
         read_experiment(tmp_path / "nothing.toml")
 
 
-@pytest.mark.parametrize("file", sorted(EXPERIMENTS.glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("file", sorted(EXPERIMENTS.rglob("*.toml")), ids=lambda path: path.stem)
 def test_the_experiments_of_this_project_are_sound(file: Path) -> None:
     assert read_experiment(file).variants
 
