@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import tempfile
@@ -15,6 +14,7 @@ from sottovoce.common.errors import DataError
 from sottovoce.common.signature import SIGNED_FILES, Signed, verify_bundle
 
 KEPT = 2
+NEWEST = "newest"
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class BundleStore:
         if signed.federation != self.federation:
             raise DataError("bundle", f"of another federation than {self.federation}")
         installed = self._installed()
-        newest = max(installed, default=0)
+        newest = max(self._newest_ever(), *installed, 0)
         if signed.version < newest:
             raise DataError("bundle", f"version {signed.version} is older than {newest}: a device never goes back")
         place = self.folder / f"{signed.version:08d}"
@@ -87,11 +87,22 @@ class BundleStore:
             return signed
         load_bundle(unfinished)
         shutil.rmtree(place, ignore_errors=True)
-        with contextlib.suppress(OSError):  # another process was faster: what it installed bears the same signature
+        _write(self.folder / NEWEST, str(signed.version).encode())
+        try:
             unfinished.rename(place)
+        except OSError:
+            if not place.is_dir():  # else another process was faster: what it installed bears the same signature
+                raise
         for version in sorted(self._installed())[:-KEPT]:
             shutil.rmtree(self.folder / f"{version:08d}", ignore_errors=True)
         return signed
+
+    def _newest_ever(self) -> int:
+        """The newest version that this device held, also if it was damaged and is gone."""
+        try:
+            return int((self.folder / NEWEST).read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return 0
 
     def _intact(self, bundle: Path) -> bool:
         try:

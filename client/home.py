@@ -96,9 +96,9 @@ class Home:
         """Every release that the device's people took part in, in whatever federation.
 
         Raises:
-            LedgerError: it cannot be read.
+            LedgerError: it cannot be read, or was lost after the device had joined a federation.
         """
-        return Ledger(self.folder / "ledger.sqlite")
+        return Ledger(self.folder / "ledger.sqlite", one_node=True, must_exist=self.invitation_file.exists())
 
     @cached_property
     def bundles(self) -> BundleStore:
@@ -123,6 +123,7 @@ class Home:
         """
         if invitation.expired():
             raise DataError("invitation", f"expired on {invitation.expires:%Y-%m-%d}: ask for a new one")
+        _ = self.ledger  # is there before a device belongs to anybody
         users = len(self.histories.users())
         if users > invitation.capacity:
             raise DataError(self.folder, f"holds {users} users; this invitation is for {invitation.capacity}")

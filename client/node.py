@@ -81,6 +81,8 @@ class Node:
         if request.plan.simulated_only and not self.simulated:
             raise RequestRefusedError(request.plan.simulated_only)
         self.allow(request)
+        if request.objective.state == "text" and not self.data.space.maps:
+            raise RequestRefusedError("this node has no map for texts into the item space")
         if request.release.name not in ("popularity", "head"):
             raise RequestRefusedError("no such release")
         expected = {"b": (request.shape.items,), **request.shape.trained} if request.release.name == "head" else {}

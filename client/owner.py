@@ -91,7 +91,8 @@ class Owner(BaseModel):
         """
         if plan.trust.value not in self.trust:
             raise RequestRefusedError(f"the owner does not allow trust = {plan.trust.value}")
-        if plan.target_epsilon > self.max_epsilon or plan.delta > self.max_delta:
+        # What it says, and what it costs: a server may call a plan cheaper than it is.
+        if not max(plan.target_epsilon, plan.epsilon) <= self.max_epsilon or plan.delta > self.max_delta:
             raise RequestRefusedError("the owner does not allow a plan of so large an epsilon or delta")
         if not self.conditions.hold():
             raise RequestRefusedError("the owner's conditions for training do not hold now")

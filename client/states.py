@@ -94,7 +94,7 @@ def positions_of(
     """
     kept = [history[-MEMORY:] for history in histories]
     places = [_places(history, window, candidates) for history in histories]
-    earlier = [history[: min(place, default=0)] for history, place in zip(histories, places, strict=True)]
+    earlier = [np.unique(history[: min(place, default=0)]) for history, place in zip(histories, places, strict=True)]
     longest = max((len(history) for history in kept), default=0)
     filled = Positions(
         targets=np.full((len(histories), window), -1, np.int64),

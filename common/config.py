@@ -107,7 +107,7 @@ class HeadSettings(Settings):
     mix: Count | None = None
     popularity_weight: Positive | None = None
     """Slope of the popularity prior over log popularity."""
-    window: AtLeastOne | None = None
+    window: Annotated[int, Field(ge=1, le=2_000)] | None = None
     """m: a user's loss is the mean over their last m interactions."""
     negatives: AtLeastOne = 32
     """Sampled negatives per position of the sigmoid loss."""

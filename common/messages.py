@@ -43,7 +43,7 @@ ShortText = Annotated[str, Field(max_length=LONGEST)]
 
 @dataclass(frozen=True)
 class Objective:
-    """The loss that a node differentiates.
+    """The loss that a node differentiates. Its numbers are bounded: no server may exhaust a node's memory by them.
 
     Attributes:
         loss: `softmax` or `sigmoid`.
@@ -56,10 +56,10 @@ class Objective:
 
     loss: Literal["softmax", "sigmoid"]
     state: Literal["items", "text"]
-    window: AtLeastOne
-    negatives: AtLeastOne
-    candidates: AtLeastOne
-    popularity_length: AtLeastOne
+    window: Annotated[int, Field(ge=1, le=2_000)]
+    negatives: Annotated[int, Field(ge=1, le=10_000)]
+    candidates: Annotated[int, Field(ge=1, le=10**7)]
+    popularity_length: Annotated[int, Field(ge=1, le=10**6)]
 
 
 @dataclass(frozen=True)

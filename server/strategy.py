@@ -97,12 +97,12 @@ class Federation:
             whom it invited and not from what a node says; `federation.node_capacity` for every node by default.
             Zero, or `UpdateRefusedError`, for a node that is no member.
         present: The nodes that are there and may be asked; all that the grid reaches by default.
-        cap: What all releases of the population may spend; the plan's own budget by default.
+        cap: ε and δ that all releases of the population may spend; the plan's own budget by default.
         repeats: Whether a round with too few answers ends the run, so that it is asked again under the same name, at no
             more cost, when the run goes on; else the round is given up.
 
     Raises:
-        ConfigError: the plan is for simulations, and this is none.
+        ConfigError: the plan is for simulations, or costs more than it says, and this is a deployment.
     """
 
     grid: Grid
@@ -116,7 +116,7 @@ class Federation:
     simulated: bool = False
     capacity_of: Callable[[int], int] | None = None
     present: Callable[[], Iterable[int]] | None = None
-    cap: float | None = None
+    cap: tuple[float, float] | None = None
     repeats: bool = False
     shape: HeadShape = field(init=False)
     objective: Objective = field(init=False)
@@ -126,6 +126,8 @@ class Federation:
         if self.plan.simulated_only and not self.simulated:
             setting = f"trust {self.plan.trust.value}, noise {self.plan.noise}"
             raise ConfigError("privacy", setting, f"what a deployment may follow: {self.plan.simulated_only}")
+        if not self.simulated and not self.plan.epsilon <= self.plan.target_epsilon:
+            raise ConfigError("privacy.noise_multiplier", self.plan.epsilon, "noise that holds privacy.epsilon")
         head, federation = self.config.head, self.config.federation
         self.aggregation = Aggregation(federation.aggregation, federation.malicious_nodes)
         self.shape = head_shape(self.config, self.space)
@@ -214,8 +216,9 @@ class Federation:
             self.space.sha256,
             arrays,
         )
-        cap = self.plan.target_epsilon if self.cap is None else self.cap
-        made = self.ledger.open(release, mechanism.event(), request.sha256, self.plan.noise, cap, self.plan.delta)
+        cap, delta = self.cap or (self.plan.target_epsilon, self.plan.delta)
+        delta = min(delta, self.plan.delta)
+        made = self.ledger.open(release, mechanism.event(), request.sha256, self.plan.noise, cap, delta)
         if made is not None:
             return Released.unpack(made)
         answers, traffic = self._ask(request)
@@ -232,7 +235,7 @@ class Federation:
         return released
 
     def _ask(self, request: Request) -> tuple[list[tuple[int, Answer]], tuple[int, int]]:
-        """Steps 2 and 3: the valid answers, each with its node, and the bytes of one node's answer and request.
+        """Steps 2 and 3: the valid answers, each with its node's capacity, and the bytes of one answer and request.
 
         The order is fixed by the places that nodes say they have; who they are is for Flower to say.
         """
@@ -243,12 +246,13 @@ class Federation:
         life = settings.deadline_s + CLOCK_RESERVE_S
         messages = [Message(record, dst_node_id=node, message_type="train", ttl=life) for node in nodes]
         shapes = sum_shapes(self.shape, self.objective, request.release.name)
-        answers, upload = [], 0
+        answers: list[tuple[int, int, Answer]] = []
+        upload = 0
         for reply in send_and_receive(self.grid, messages, settings.deadline_s):
             node = reply.metadata.src_node_id
             try:
-                self._capacity(node)  # refuses who is no member
-                answers.append((node, check_answer(_read(reply), request, shapes)))
+                capacity = self._capacity(node)  # refuses who is no member
+                answers.append((node, capacity, check_answer(_read(reply), request, shapes)))
                 upload = max(upload, wire_bytes(reply.content))
             except UpdateRefusedError as error:
                 log.warning("round %d: node %d refused: %s", request.release.round, node, error)
@@ -256,7 +260,8 @@ class Federation:
             raise RoundAbandonedError(
                 f"{len(answers)} of {len(messages)} nodes gave a valid answer, {self.plan.minimum_nodes} are needed"
             )
-        return sorted(answers, key=lambda each: (each[1].partition, each[0])), (upload, wire_bytes(record))
+        answers.sort(key=lambda each: (each[2].partition, each[0]))
+        return [(capacity, answer) for _, capacity, answer in answers], (upload, wire_bytes(record))
 
     def _sum(self, answers: list[tuple[int, Answer]], request: Request) -> Sums:
         """Step 4. A noised part is never re-clipped: that would destroy it.
@@ -267,7 +272,7 @@ class Federation:
         if self.plan.trust is not Trust.SERVER:
             return self.aggregation.total([answer.sums for _, answer in answers])
         bounds = Bounds.of(self.plan.mechanism(request.release.name), request.objective)
-        held = [bounds.reclip(answer.sums, self._capacity(node)) for node, answer in answers]
+        held = [bounds.reclip(answer.sums, capacity) for capacity, answer in answers]
         return {name: np.sum([part[name] for part in held], axis=0) for name in held[0]}
 
     def _noise_std(self, name: str, nodes: int) -> float:

@@ -22,6 +22,9 @@ from sottovoce.common.errors import ConfigError
 MAX_NOISE_MULTIPLIER = 1e6
 """A search for noise ends here: no useful release needs more."""
 
+MIN_NOISE_MULTIPLIER = 0.01
+"""Less noise is none, and would make the accountant's grid of privacy losses endless."""
+
 PLD_INTERVAL = 5e-4
 """Grid of the discretised privacy loss; coarser is faster, and errs upwards (here by some 1e-6 of ε)."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,13 +86,19 @@ class Ledger:
 
     Args:
         path: The file; made if it is missing, readable by its owner only.
+        one_node: Whether every release touches the same people, whoever made it, as on a device that has had several
+            names: then all of them compose one after the other.
+        must_exist: Whether there has to be a ledger already: one that was lost must not begin again at nothing.
 
     Raises:
-        LedgerError: the file is not a ledger, or is of another version.
+        LedgerError: the file is not a ledger, is of another version, or is missing and has to be there.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, one_node: bool = False, must_exist: bool = False) -> None:
         self.path = path
+        self._one_node = one_node
+        if must_exist and not (path.is_file() and path.stat().st_size):
+            raise LedgerError(f"{path}: the ledger is gone; restore it from a backup, it is never begun anew")
         path.touch(mode=0o600)
         if 0 < path.stat().st_size < 512:  # less than a page of SQLite, which would begin a new ledger over it
             raise LedgerError(f"{path}: not a ledger that can be read (cut off); restore it from a backup")
@@ -132,7 +138,7 @@ class Ledger:
                     raise LedgerError(f"release {release.id} was opened for another plan or model: refused")
                 return None if row[1] is None else self._whole(release, bytes(row[1]), row[2])
             spent = self._epsilon(connection, delta, also=(release.maker, event))
-            if spent > cap:
+            if not spent <= cap:
                 raise BudgetSpentError(
                     f"release {release.id} would bring ε to {spent:.4g}, above the cap of {cap:.4g}: not made"
                 )
@@ -166,7 +172,8 @@ class Ledger:
     def epsilon(self, delta: float) -> float:
         """What was spent: by the server's releases, plus the most that any one node's releases add.
 
-        Nodes hold disjoint sets of users, so that their releases compose in parallel.
+        Nodes hold disjoint sets of users, so that their releases compose in parallel; not so on a device, where the
+        people are the same whatever its name.
         """
         with self._connect() as connection:
             return self._epsilon(connection, delta)
@@ -182,9 +189,7 @@ class Ledger:
 
     def worst_events(self, delta: float) -> list[ReleaseEvent]:
         """The releases that touch the user who is charged most: ε follows from them and δ alone."""
-        events = self.events()
-        common = events.pop(SERVER, [])
-        return max((common + own for own in events.values() or [[]]), key=lambda all_: epsilon(all_, delta))
+        return max(self._by_people(self.events()), key=lambda all_: epsilon(all_, delta))
 
     def count(self, run: str, name: str) -> int:
         """How many releases called `name` were opened in `run` (by any one maker)."""
@@ -215,8 +220,14 @@ class Ledger:
         if also is not None:
             maker, event = also
             events[maker].append(ReleaseEvent(event.name, event.noise_multiplier, event.sampling_rate, 1))
-        common = events.pop(SERVER, [])
-        return max(epsilon(common + own, delta) for own in events.values() or [[]])
+        return max(epsilon(all_, delta) for all_ in self._by_people(events))
+
+    def _by_people(self, events: Mapping[str, list[ReleaseEvent]]) -> list[list[ReleaseEvent]]:
+        """The releases that touch each set of people, of whom one at least is charged most."""
+        if self._one_node:
+            return [[event for own in events.values() for event in own]]
+        common = events.get(SERVER, [])
+        return [common + own for maker, own in events.items() if maker != SERVER] or [common]
 
     @staticmethod
     def _events(connection: sqlite3.Connection) -> dict[str, list[ReleaseEvent]]:

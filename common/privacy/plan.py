@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Any
 
 from sottovoce.common.errors import ConfigError
-from sottovoce.common.privacy.accounting import ReleaseEvent, calibrate, epsilon, require
+from sottovoce.common.privacy.accounting import MIN_NOISE_MULTIPLIER, ReleaseEvent, calibrate, epsilon, require
 
 CLIP_NORMS = 1e-6, 1e6
 """Clip norms that a private plan may have: far inside the range of float32, in which gradients are clipped."""
@@ -236,4 +236,5 @@ def check_plan(plan: PrivacyPlan) -> None:
         require(f"{kind.name}.clip_norm", kind.clip_norm, held, f"[{least:g}, {most:g}]")
         kind.event()
         if private:
-            require(f"{kind.name}.noise_multiplier", kind.noise_multiplier, kind.noise_multiplier > 0, "(0, inf)")
+            enough = kind.noise_multiplier >= MIN_NOISE_MULTIPLIER
+            require(f"{kind.name}.noise_multiplier", kind.noise_multiplier, enough, f"[{MIN_NOISE_MULTIPLIER}, inf)")

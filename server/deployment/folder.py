@@ -89,7 +89,7 @@ class ServerFolder:
     @cached_property
     def ledger(self) -> Ledger:
         """Every release of this population."""
-        return Ledger(self.ledger_file)
+        return Ledger(self.ledger_file, must_exist=(self.path / "published").exists())
 
     @cached_property
     def signing_key(self) -> SigningKey:

@@ -20,7 +20,6 @@ from cryptography.hazmat.primitives.serialization import (
 from sottovoce.common.bundle import load_bundle, write_bundle
 from sottovoce.common.catalogue import Catalogue
 from sottovoce.common.cold_start import moved_head
-from sottovoce.common.config import Config
 from sottovoce.common.errors import ConfigError, DataError
 from sottovoce.common.invitation import Invitation, new_private_key, public_key
 from sottovoce.common.privacy.plan import Trust
@@ -32,6 +31,7 @@ from sottovoce.server.deployment.certificates import make_authority, make_server
 from sottovoce.server.deployment.folder import ServerFolder, new_folder
 from sottovoce.server.deployment.publications import Publications
 from sottovoce.server.deployment.settings import ServerSettings
+from sottovoce.server.publish import privacy_facts
 from sottovoce.server.strategy import head_shape
 
 
@@ -136,7 +136,7 @@ def update_catalogue(folder: ServerFolder, catalogue: Catalogue, encode: Any) ->
     readers = load_readers(place / READERS)
     _add_catalogue(folder, catalogue, ItemSpace(vectors, facts, space.maps), readers)
     rows = np.array([bundle.catalogue.position.get(item, -1) for item in catalogue.ids])
-    kept = {key: bundle.manifest[key] for key in ("run", "round", "privacy") if key in bundle.manifest}
+    kept = {key: bundle.manifest[key] for key in ("run", "round") if key in bundle.manifest}
     return _publish(folder, moved_head(bundle.model.head, bundle.model.vectors, rows, vectors), kept)
 
 
@@ -155,8 +155,8 @@ def _publish(folder: ServerFolder, head: Head, facts: dict[str, Any]) -> int:
     """Publish a bundle that no run made; its version."""
     place, config = folder.numbered("catalogues")[-1], folder.settings.training
     bundle = folder.path / "bundle"
-    trained = "privacy" in facts
-    facts = {"run": "", "state": config.head.state, "privacy": _nothing_spent(config), **facts}
+    trained = bool(facts.get("run"))
+    facts = {"run": "", "state": config.head.state, "privacy": _spent(folder), **facts}
     card = "\n".join(
         [
             "# Model card",
@@ -180,8 +180,11 @@ def _publish(folder: ServerFolder, head: Head, facts: dict[str, Any]) -> int:
     return version
 
 
-def _nothing_spent(config: Config) -> dict[str, Any]:
-    plan = config.plan()
+def _spent(folder: ServerFolder) -> dict[str, Any]:
+    """What all releases of the population cost until now."""
+    plan = folder.settings.training.plan()
+    if folder.ledger.events():
+        return privacy_facts(plan, folder.ledger)
     private = plan.trust is not Trust.NONE and math.isfinite(plan.target_epsilon)
     return {"unit": "user", "trust": plan.trust.value, "epsilon": 0.0 if private else None, "delta": plan.delta,
             "releases": []}  # fmt: skip

@@ -50,7 +50,7 @@ def train(grid: Grid, folder: ServerFolder, run: RunFolder, members: Members) ->
                 simulated=False,
                 capacity_of=members.capacity_of,
                 present=members.present,
-                cap=folder.settings.total_epsilon,
+                cap=(folder.settings.total_epsilon, folder.settings.training.plan().delta),
                 repeats=True,
             )
         except BudgetSpentError:

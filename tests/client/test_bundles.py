@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ def store(tmp_path: Path) -> BundleStore:
 
 
 def versions(store: BundleStore) -> list[str]:
-    return sorted(path.name for path in store.folder.iterdir())
+    return sorted(path.name for path in store.folder.iterdir() if path.is_dir())
 
 
 def test_the_last_two_are_kept_and_the_newest_is_used(store: BundleStore, tmp_path: Path) -> None:
@@ -95,6 +96,17 @@ def test_a_crash_in_the_middle_leaves_the_earlier_model(
     (store.folder / "part-left-by-a-crash").mkdir()
     assert store.version == 1
     store.install(signed_bundle(tmp_path / "3", KEY, 3))
+    assert store.version == 3
+
+
+def test_a_model_that_was_lost_is_not_followed_by_an_older_one(store: BundleStore, tmp_path: Path) -> None:
+    store.install(signed_bundle(tmp_path / "3", KEY, 3))
+    current = store.current()
+    assert current is not None
+    shutil.rmtree(current)
+    with pytest.raises(DataError, match="older than 3"):
+        store.install(signed_bundle(tmp_path / "2", KEY, 2))
+    store.install(signed_bundle(tmp_path / "3-again", KEY, 3))
     assert store.version == 3
 
 

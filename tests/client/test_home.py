@@ -10,8 +10,8 @@ import pytest
 from devices import FEDERATION, invitation, joined_home, signed_bundle
 
 from sottovoce.client.home import Home, find_home
-from sottovoce.common.errors import ConfigError, DataError
-from sottovoce.common.privacy.accounting import ReleaseEvent
+from sottovoce.common.errors import BudgetSpentError, ConfigError, DataError, LedgerError
+from sottovoce.common.privacy.accounting import ReleaseEvent, epsilon
 from sottovoce.common.privacy.ledger import Release
 from sottovoce.common.signature import SigningKey
 
@@ -63,6 +63,31 @@ def test_neither_forgetting_nor_joining_again_touches_the_ledger(tmp_path: Path)
     assert again.joined.federation == "chess-club"
     assert again.ledger.epsilon(1e-5) == before > 0
     assert again.sent() == home.sent()
+
+
+def test_under_a_new_name_a_device_has_no_new_budget(tmp_path: Path) -> None:
+    # The releases of nodes compose in parallel for people who are on one of them: a device's people are on each.
+    home = joined_home(tmp_path / "home", KEY)
+    event = ReleaseEvent("head", 1.0, 1.0, 1)
+    home.ledger.open(Release("people", "run", 1, "head", "first-name"), event, "x", "os", 8.0, 1e-5)
+    spent = home.ledger.epsilon(1e-5)
+    again = home.join(invitation(SigningKey.generate(), federation="chess-club"))
+    with pytest.raises(BudgetSpentError):
+        again.ledger.open(Release("club", "run", 1, "head", "second-name"), event, "x", "os", spent, 1e-5)
+    again.ledger.open(Release("club", "run", 1, "head", "second-name"), event, "x", "os", 2 * spent, 1e-5)
+    assert again.ledger.epsilon(1e-5) == epsilon([ReleaseEvent("head", 1.0, 1.0, 2)], 1e-5) > spent
+    assert len(again.ledger.worst_events(1e-5)) == 2
+
+
+@pytest.mark.parametrize("left", [None, b""])
+def test_a_ledger_that_was_lost_is_not_begun_anew(tmp_path: Path, left: bytes | None) -> None:
+    home = joined_home(tmp_path / "home", KEY)
+    release(home)
+    (home.folder / "ledger.sqlite").unlink()
+    if left is not None:
+        (home.folder / "ledger.sqlite").write_bytes(left)
+    with pytest.raises(LedgerError, match="restore it from a backup"):
+        _ = Home(home.folder).ledger
 
 
 def test_an_expired_invitation_is_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import namedtuple
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,7 @@ def test_rubbish_is_refused_in_one_line(tmp_path_factory: pytest.TempPathFactory
         (Owner(), plan(Trust.AGGREGATE), "trust = aggregate"),
         (Owner(max_epsilon=7.9), plan(), "so large an epsilon"),
         (Owner(max_delta=1e-6), plan(), "epsilon or delta"),
+        (Owner(max_epsilon=1.0), replace(plan(), target_epsilon=0.1), "so large an epsilon"),
     ],
 )
 def test_a_plan_weaker_than_the_owner_allows_is_declined(owner: Owner, made: PrivacyPlan, reason: str) -> None:

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from sottovoce.common.bundle import load_bundle, open_bundle
 from sottovoce.common.catalogue import Catalogue
-from sottovoce.common.errors import ConfigError, DataError
+from sottovoce.common.errors import ConfigError, DataError, LedgerError
 from sottovoce.common.invitation import Invitation
+from sottovoce.common.privacy.accounting import ReleaseEvent
+from sottovoce.common.privacy.ledger import SERVER, Release
 from sottovoce.common.signature import verify_bundle
 from sottovoce.common.vectors import ItemSpace
 from sottovoce.server.deployment.folder import ServerFolder
@@ -124,6 +126,28 @@ def test_a_changed_catalogue_is_published_without_training(
     assert space.facts["catalogue_sha256"] == bundle.catalogue.sha256 != old.sha256
     run = request_run(server, server.settings.training)
     assert "000002" in (run / "config.toml").read_text()
+
+
+def test_a_changed_catalogue_tells_what_all_releases_cost(
+    server: ServerFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A run may have made releases, and failed before it published anything.
+    monkeypatch.setattr(ItemSpace, "project", lambda self, texts, _: np.eye(federation.DIMENSION, dtype=np.float32))
+    release = Release(server.settings.federation, "run", 0, "popularity", SERVER)
+    server.ledger.open(release, ReleaseEvent("popularity", 1.0, 1.0, 1), "x", "os", 100.0, 1e-5)
+    names = federation.catalogue().ids[: federation.DIMENSION]
+    update_catalogue(server, Catalogue(names, names, names), encode)
+    newest = Publications(server).newest
+    assert newest is not None
+    told = load_bundle(newest).manifest["privacy"]
+    assert told["epsilon"] == server.ledger.epsilon(told["delta"]) > 1
+    assert "not at all yet" in (newest / "MODEL_CARD.md").read_text()
+
+
+def test_a_ledger_that_was_lost_is_not_begun_anew(server: ServerFolder) -> None:
+    (server.path / "ledger.sqlite").unlink()
+    with pytest.raises(LedgerError, match="restore it from a backup"):
+        _ = ServerFolder(server.path).ledger
 
 
 def test_a_run_that_began_keeps_its_catalogue(server: ServerFolder) -> None:

@@ -117,6 +117,14 @@ def test_one_ledger_counts_all_runs_and_the_budget_ends_the_second(server: Serve
     assert Publications(server).version == 2, "nothing was trained, and nothing is published"
 
 
+def test_a_run_of_a_larger_delta_has_no_more_to_spend(server: ServerFolder, grid: DeviceGrid) -> None:
+    own = server.settings.training
+    wider = own.model_copy(update={"privacy": own.privacy.model_copy(update={"delta": 1e-2})})
+    for _ in range(3):
+        perform(grid, server, "train", request_run(server, wider).name)
+    assert server.ledger.epsilon(own.plan().delta) <= server.settings.total_epsilon
+
+
 def test_a_run_without_enough_answers_is_unfinished_and_goes_on_at_no_more_cost(
     server: ServerFolder, grid: DeviceGrid
 ) -> None:
