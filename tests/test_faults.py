@@ -114,8 +114,8 @@ def test_a_full_disk_on_a_node(tmp_path: Path, seed: int) -> None:
         except OSError:
             pass
         finish(made, run, absent=1)
-        assert list(made.homes["small"].histories.export()) == before
         (disk / "ballast").unlink()
+        assert list(made.homes["small"].histories.export()) == before
         wait_until("the model is on every node", lambda: made.everybody_has(2), 240)
     finally:
         made.stop()
