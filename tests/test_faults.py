@@ -49,10 +49,9 @@ def begin(deployment: Deployment) -> Path:
     return deployment.train()
 
 
-def finish(deployment: Deployment, run: Path, absent: int = 0) -> None:
+def finish(deployment: Deployment, run: Path) -> None:
     wait_until("the run is published", lambda: published(run))
-    if not absent:
-        wait_until("the model is on every node", lambda: deployment.everybody_has(2), 240)
+    wait_until("the model is on every node", lambda: deployment.everybody_has(2), 330)
     check_ledgers(deployment, run)
 
 
@@ -113,10 +112,10 @@ def test_a_full_disk_on_a_node(tmp_path: Path, seed: int) -> None:
                     file.flush()
         except OSError:
             pass
-        finish(made, run, absent=1)
+        wait_until("the run is published", lambda: published(run))
         (disk / "ballast").unlink()
         assert list(made.homes["small"].histories.export()) == before
-        wait_until("the model is on every node", lambda: made.everybody_has(2), 240)
+        finish(made, run)
     finally:
         made.stop()
         subprocess.run(["umount", "-l", str(disk)], check=False)
@@ -173,7 +172,8 @@ def test_a_clock_an_hour_off(deployment: Deployment, tmp_path: Path, hours: int)
     deployment.start_node("node-1", LD_PRELOAD=str(library))
     wait_until("the first model is on the good node", lambda: deployment.homes["node-0"].bundles.version >= 1)
     run = deployment.train()
-    finish(deployment, run, absent=1)
+    wait_until("the run is published", lambda: published(run))
+    check_ledgers(deployment, run)
 
 
 def test_a_killed_writer_loses_nothing_that_it_was_told_is_kept(tmp_path: Path) -> None:
