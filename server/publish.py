@@ -16,6 +16,9 @@ from sottovoce.common.vectors import ItemSpace
 from sottovoce.server.checkpoint import Checkpoint
 from sottovoce.server.exposure import bounded
 
+TEXT_BLOCKS = ("encoder", "words")
+"""What every item space is made of. What each of these adds to a score is told by no page."""
+
 
 def privacy_facts(plan: PrivacyPlan, ledger: Ledger) -> dict[str, Any]:
     """What was spent, as result file and manifest say it; ε can be computed again from `releases` and δ alone."""
@@ -46,7 +49,8 @@ def publish(folder: RunFolder, plan: PrivacyPlan, ledger: Ledger, state: Checkpo
     catalogue = Catalogue.load(folder.data / "catalogue.json")
     items = folder.data / "items.safetensors"
     space = ItemSpace.load(items)
-    facts["blocks"] = [list(each) for each in space.blocks.sizes]
+    if len(space.blocks.sizes) > len(TEXT_BLOCKS):  # 65 kB, which a bundle of texts alone does without
+        facts["blocks"] = [list(each) for each in space.blocks.sizes]
     facts["space"] = space.published
     head = bounded(state.published, space.vectors, folder.config, plan)
     card = model_card(folder.config, plan, facts, len(catalogue))
