@@ -47,7 +47,7 @@ def train(message, context):
     return Message(RecordDict(), reply_to=message)
 @server.main()
 def main(grid, context):
-    [node] = wait_for_nodes(grid, 1, 60)
+    [node] = wait_for_nodes(grid.get_node_ids, 1, 60)
     [reply] = grid.send_and_receive([Message(RecordDict(), dst_node_id=node, message_type="train")], timeout=60)
     print("answered" if not reply.has_error() else reply.error)
 run_simulation(server, client, 1, backend_config={

@@ -1,4 +1,4 @@
-"""`sottovoce doctor`: what is missing is named, with what to do about it; nothing is started here."""
+"""`sottovoce doctor`: what is missing is named, with what to do about it; only the slow test starts a runtime."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from sottovoce.common.errors import EncoderError
 
 Patch = pytest.MonkeyPatch
 Capture = pytest.CaptureFixture[str]
+
+
+STARTS_RUNTIME = module._runtime
 
 
 @pytest.fixture(autouse=True)
@@ -85,3 +88,8 @@ def test_looking_leaves_nothing_behind(tmp_path: Path) -> None:
     doctor()
     assert list((tmp_path / "cache").iterdir()) == []
     assert stat.S_ISDIR((tmp_path / "cache").stat().st_mode)
+
+
+@pytest.mark.slow
+def test_a_real_runtime_starts_and_a_node_answers() -> None:
+    assert STARTS_RUNTIME() == "started, and a node answered"
