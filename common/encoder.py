@@ -23,9 +23,9 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from sottovoce.common import smollm
 from sottovoce.common.cache import cache_folder
-from sottovoce.common.decoder import PACKAGED as DECODER
-from sottovoce.common.decoder import POOLINGS, encode_texts, packaged_folder
+from sottovoce.common.decoder import POOLINGS, encode_texts
 from sottovoce.common.errors import EncoderError
 
 if TYPE_CHECKING:
@@ -116,8 +116,8 @@ def model_folder(name: str, revision: str | None = None) -> Path:
     """
     if name == PACKAGED:
         return _packaged_folder()
-    if name == DECODER:
-        return packaged_folder()
+    if name == smollm.NAME:
+        return smollm.fetch_file().parent
     return Path(name).resolve() if Path(name).is_dir() else _hub_folder(name, revision)
 
 

