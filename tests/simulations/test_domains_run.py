@@ -12,11 +12,11 @@ from sottovoce.common.impressions import METRICS
 from sottovoce.simulations.datasets.examples import write_example
 from sottovoce.simulations.run import Runtime, make_run, references, simulate
 
-BLOCKS = {
-    "news": ["encoder", "words"],
+BLOCKS = {  # a bundle of texts alone carries none, so that it stays small
+    "news": [],
     "shop": ["encoder", "words", "price", "average_rating", "brand"],
     "courses": ["encoder", "words", "school"],
-    "social": ["encoder", "words"],
+    "social": [],
 }
 
 
@@ -37,7 +37,8 @@ def test_a_run_over_an_example_names_its_domain_and_its_blocks(tmp_path: Path, d
     history = finished.prepared.held_out.known[0]
     told = finished.bundle.model.explain(history, 5)
     assert list(told.blocks) == BLOCKS[domain]
-    np.testing.assert_allclose(sum(told.blocks.values()), told.content, atol=1e-3)
+    if BLOCKS[domain]:
+        np.testing.assert_allclose(sum(told.blocks.values()), told.content, atol=1e-3)
     shown = finished.result["metrics"].get("impressions")
     if domain != "news":
         assert shown is None
