@@ -193,7 +193,7 @@ CONTENDERS = (
     ),
     _reference(
         "item-kNN",
-        {"neighbours": IntDistribution(5, 500, log=True)},
+        {"neighbours": IntDistribution(1, 500, log=True)},
         lambda prepared, _, values: item_knn(prepared.held_out.known, len(prepared.catalogue), values["neighbours"]),
         lambda config: {"neighbours": _chosen(config).neighbours},
     ),
