@@ -94,7 +94,8 @@ def _said(text: str, given: Given) -> Iterator[str]:
         yield "a title with another's year"
     if _ITSELF.search(bare):
         yield "it speaks of itself"
-    if any(ord(sign) > 0x24F and sign not in "‘’“”–—…" and sign not in given.source for sign in bare):
+    strange = (sign for sign in bare if ord(sign) > 0x24F and sign not in "‘’“”–—…")
+    if any(given.job is not Job.DIGEST or sign not in given.source for sign in strange):
         yield "another script"
     if unknown := sorted(set(_numbers(bare)) - _given_numbers(given)):
         yield f"a number that was not given: {unknown[0]}"
