@@ -23,7 +23,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sottovoce.client.language.given import Given, Job
 from sottovoce.client.language.models import DEFAULT, find_model
 from sottovoce.client.language.piece import Piece
-from sottovoce.client.language.prompts import openings
+from sottovoce.client.language.prompts import closings, openings
 from sottovoce.client.language.template import template
 from sottovoce.client.language.writer import Writer
 from sottovoce.client.recommender import Recommender
@@ -35,8 +35,8 @@ from sottovoce.simulations.datasets import load_dataset
 GIB = 2.0**30
 
 
-def cards(count: int) -> tuple[Iterator[Given], list[str]]:
-    """Facts of `count` cards, and all titles of the catalogue."""
+def cards(count: int, first: int = 0) -> tuple[Iterator[Given], list[str]]:
+    """Facts of `count` cards of people from the place `first` on, and all titles of the catalogue."""
     data = load_dataset("ml-100k")
     catalogue = data.catalogue
     counts = np.bincount(data.histories.items, minlength=len(catalogue))
@@ -51,7 +51,7 @@ def cards(count: int) -> tuple[Iterator[Given], list[str]]:
     )
 
     def made() -> Iterator[Given]:
-        for user in range(count):
+        for user in range(first, first + count):
             history = histories[user % len(histories)]
             item = recommender.recommend(history, 10)[user % 10]
             yield Given(
@@ -67,16 +67,17 @@ def main() -> None:
     """Measure, and print one line per figure."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--cards", type=int, default=60)
+    options.add_argument("--first", type=int, default=0, help="the place of the first person")
     options.add_argument("--seconds", type=float, default=float("inf"), help="stop with what there is by then")
     options.add_argument("--model", default=DEFAULT)
     options.add_argument("--json", type=Path)
     options.add_argument("--texts", type=Path)
     asked = options.parse_args()
-    facts, titles = cards(asked.cards)
+    facts, titles = cards(asked.cards, asked.first)
     writer = Writer(find_model(asked.model))
     records: list[dict[str, Any]] = []
     firsts: list[float] = []
-    tokens, wall, own = 0, 0.0, 0
+    tokens, wall, own, given_end = 0, 0.0, 0, 0
     began = time.perf_counter()
     _ = list(writer.write(Given(Job.CARD, "A Day", categories=("Drama",), vocabulary=("Drama",))))
     ready = time.perf_counter() - began
@@ -96,6 +97,7 @@ def main() -> None:
         tokens += piece.tokens
         text = template(given) if piece.refused else piece.text
         own += not piece.refused and not text.startswith(openings(given)[1].strip())
+        given_end += not piece.refused and text.endswith(closings(given))
         records.append({
             "text": text, "by_model": not piece.refused, "refused": piece.refused, "title": given.title,
             "reasons": list(given.reasons), "categories": list(given.categories),
@@ -107,8 +109,8 @@ def main() -> None:
     writer.close()
     result = {
         "cards": len(records), "by_model": sum(each["by_model"] for each in records) / len(records),
-        "in_own_words_from_the_start": own / len(records), "ready_s": ready,
-        "first_words_s": soon,
+        "in_own_words_from_the_start": own / len(records), "with_a_given_end": given_end / len(records),
+        "ready_s": ready, "first_words_s": soon,
         "tokens_per_s": tokens / wall, "tokens_per_cpu_s": tokens / cpu, "tokens_per_card": tokens / len(records),
         "peak_gib": peak,
     }  # fmt: skip
