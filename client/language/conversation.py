@@ -19,7 +19,7 @@ from sottovoce.client.language import wording
 from sottovoce.client.language.listing import Asker, Encode, Rephrase, listing, wish_of
 from sottovoce.client.language.parse import Command, Reading, Shown, parse
 from sottovoce.client.language.request import Request, numbers_of
-from sottovoce.client.language.vocabulary import YEAR, Vocabulary
+from sottovoce.client.language.vocabulary import PRICE, YEAR, Vocabulary
 from sottovoce.client.masking import mask_personal
 from sottovoce.client.recommender import Recommendation, Recommender
 from sottovoce.client.taste import Wish
@@ -249,7 +249,11 @@ def _answered(turn: Turn, answer: str) -> Turn:
 
 
 def _shown(table: ItemTable, rows: IntArray) -> Shown:
-    years = numbers_of(table, YEAR)[rows]
-    known = years[~np.isnan(years)]
     ids, titles = ([column[row] for row in rows.tolist()] for column in (table.ids, table.titles))
-    return Shown(tuple(ids), tuple(titles), float(np.median(known)) if len(known) else None)
+    return Shown(tuple(ids), tuple(titles), *(_median(table, attribute, rows) for attribute in (YEAR, PRICE)))
+
+
+def _median(table: ItemTable, attribute: str, rows: IntArray) -> float | None:
+    numbers = numbers_of(table, attribute)[rows]
+    known = numbers[~np.isnan(numbers)]
+    return float(np.median(known)) if len(known) else None

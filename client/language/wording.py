@@ -99,7 +99,8 @@ def _listed(names: Sequence[str], word: str = "and") -> str:
 
 def _bounds(bounds: Between, chinese: bool) -> str:
     low, high = (None if end is None else f"{end:g}" for end in (bounds.low, bounds.high))
-    name = "" if bounds.attribute == "year" else f"{bounds.attribute} "
+    called = {"price": "价格"}.get(bounds.attribute, bounds.attribute) if chinese else bounds.attribute
+    name = "" if bounds.attribute == "year" else f"{called} "
     if low and high:
         core = f"{name}{low}" if low == high else f"{name}{low}–{high}"
     elif chinese:
