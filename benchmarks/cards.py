@@ -28,6 +28,7 @@ from sottovoce.client.language.template import template
 from sottovoce.client.language.writer import Writer
 from sottovoce.client.recommender import Recommender
 from sottovoce.common.bundle import Bundle
+from sottovoce.common.history import IntArray
 from sottovoce.common.scoring import Head, HeadShape, ScoringModel
 from sottovoce.common.vectors import unit_rows
 from sottovoce.simulations.datasets import load_dataset
@@ -37,15 +38,8 @@ GIB = 2.0**30
 
 def cards(count: int, first: int = 0) -> tuple[Iterator[Given], list[str]]:
     """Facts of `count` cards of people from the place `first` on, and all titles of the catalogue."""
-    data = load_dataset("ml-100k")
-    catalogue = data.catalogue
-    counts = np.bincount(data.histories.items, minlength=len(catalogue))
-    words = TfidfVectorizer(sublinear_tf=True).fit_transform(catalogue.texts)
-    vectors = unit_rows(TruncatedSVD(64, random_state=0).fit_transform(words).astype(np.float32))
-    shape = HeadShape(len(catalogue), vectors.shape[1], 0, 0, 4.0)
-    head = Head.untrained(shape, np.log(counts + 1.0).astype(np.float32))
-    recommender = Recommender(Bundle(catalogue, ScoringModel(vectors, head), {}))
-    histories = np.split(data.histories.items.astype(np.int64), np.cumsum(data.histories.lengths)[:-1])
+    recommender, histories = film_recommender()
+    catalogue = recommender.bundle.catalogue
     vocabulary = tuple(
         sorted({name for text in catalogue.attributes["categories"] for name in text.split(" | ") if name})
     )
@@ -61,6 +55,19 @@ def cards(count: int, first: int = 0) -> tuple[Iterator[Given], list[str]]:
             )  # fmt: skip
 
     return made(), list(catalogue.titles)
+
+
+def film_recommender() -> tuple[Recommender, list[IntArray]]:
+    """A model of MovieLens-100K without training, of texts and popularity, and everybody's history."""
+    data = load_dataset("ml-100k")
+    catalogue = data.catalogue
+    counts = np.bincount(data.histories.items, minlength=len(catalogue))
+    words = TfidfVectorizer(sublinear_tf=True).fit_transform(catalogue.texts)
+    vectors = unit_rows(TruncatedSVD(64, random_state=0).fit_transform(words).astype(np.float32))
+    shape = HeadShape(len(catalogue), vectors.shape[1], 0, 0, 4.0)
+    head = Head.untrained(shape, np.log(counts + 1.0).astype(np.float32))
+    histories = np.split(data.histories.items.astype(np.int64), np.cumsum(data.histories.lengths)[:-1])
+    return Recommender(Bundle(catalogue, ScoringModel(vectors, head), {})), histories
 
 
 def main() -> None:

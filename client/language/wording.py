@@ -9,6 +9,7 @@ from sottovoce.client.language.request import (
     AnyOf,
     Between,
     Constraint,
+    Guess,
     Like,
     NoneOf,
     NotThese,
@@ -50,6 +51,8 @@ def label(constraint: Constraint, chinese: bool) -> str:
             return f"不像 {title}" if chinese else f"unlike {title}"
         case NotThese(items=items):
             return f"换掉 {len(items)} 个" if chinese else f"not those {len(items)}"
+        case Guess(value=value):
+            return f"也许是{_CHINESE.get(value, value)}？" if chinese else f"perhaps {value}?"
         case Surprise(diversity=diversity):
             if diversity:
                 return "惊喜" if chinese else "surprise"
