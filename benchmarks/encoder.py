@@ -47,7 +47,7 @@ def torch_float32(folder: Path, graph: Path) -> Encode:
 def torch_int8(folder: Path, graph: Path) -> Encode:
     """Linear maps with weights in eight bits, activations rounded on the fly."""
     model = _opened(folder)
-    torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8, inplace=True)
+    torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8, inplace=True)  # type: ignore[no-untyped-call]
     return lambda texts, batch: np.asarray(model.encode(texts, batch_size=batch, show_progress_bar=False))
 
 
@@ -148,7 +148,7 @@ def export(folder: Path, work: Path) -> None:
         dynamic_shapes=({0: texts, 1: tokens}, {0: texts, 1: tokens}), dynamo=True, external_data=False, verbose=False,
     )  # fmt: skip
     source, target = work / "float32.onnx", work / "int8.onnx"
-    quantize_dynamic(source, target, weight_type=QuantType.QInt8)  # type: ignore[no-untyped-call]
+    quantize_dynamic(source, target, weight_type=QuantType.QInt8)
 
 
 class Plain(torch.nn.Module):

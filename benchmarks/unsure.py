@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +104,7 @@ def precision() -> dict[str, tuple[float, float]]:
     from wishes import CHINESE, ENGLISH, one
 
     recommender, _ = film_recommender()
-    catalogue = recommender.bundle.catalogue
+    catalogue = recommender.model.table.catalogue()
     encoded = cached_vectors(multilingual.fingerprint(), catalogue.texts, multilingual.encode)
     facts = {"encoder": multilingual.NAME, "revision": "", "fingerprint": multilingual.fingerprint()}
     reader = fit_reader(encoded, recommender.model.content_rows(np.arange(len(catalogue))), facts)
@@ -118,12 +119,16 @@ def precision() -> dict[str, tuple[float, float]]:
             place, value = reader.place(vector)[0], CATEGORIES[int((categories @ vector[0]).argmax())]
             wanted, guess = Wanted(text=said), Guess(attribute=CATEGORY, value=value)
             for request in (Request((wanted,)), Request((wanted, guess))):
-                wish = wish_of(recommender, request, lambda _, place=place: place)
+                wish = wish_of(recommender, request, partial(_always, place))
                 listed = listing(recommender, Asker(np.zeros(0, np.int64)), request, 10, wish)
                 fit = [right.fits(kinds[each.item], catalogue.attributes["year"][each.item]) for each in listed]
                 shares.append(sum(fit) / 10)
         found[name] = (float(np.mean(shares[::2])), float(np.mean(shares[1::2])))
     return found
+
+
+def _always(place: FloatArray, _: str) -> FloatArray:
+    return place
 
 
 def names(form: str) -> list[str]:
