@@ -23,11 +23,12 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sottovoce.client.language.given import Given, Job
 from sottovoce.client.language.models import DEFAULT, find_model
 from sottovoce.client.language.piece import Piece
-from sottovoce.client.language.prompts import openings
+from sottovoce.client.language.prompts import closings, openings
 from sottovoce.client.language.template import template
 from sottovoce.client.language.writer import Writer
 from sottovoce.client.recommender import Recommender
 from sottovoce.common.bundle import Bundle
+from sottovoce.common.history import IntArray
 from sottovoce.common.scoring import Head, HeadShape, ScoringModel
 from sottovoce.common.vectors import unit_rows
 from sottovoce.simulations.datasets import load_dataset
@@ -35,23 +36,16 @@ from sottovoce.simulations.datasets import load_dataset
 GIB = 2.0**30
 
 
-def cards(count: int) -> tuple[Iterator[Given], list[str]]:
-    """Facts of `count` cards, and all titles of the catalogue."""
-    data = load_dataset("ml-100k")
-    catalogue = data.catalogue
-    counts = np.bincount(data.histories.items, minlength=len(catalogue))
-    words = TfidfVectorizer(sublinear_tf=True).fit_transform(catalogue.texts)
-    vectors = unit_rows(TruncatedSVD(64, random_state=0).fit_transform(words).astype(np.float32))
-    shape = HeadShape(len(catalogue), vectors.shape[1], 0, 0, 4.0)
-    head = Head.untrained(shape, np.log(counts + 1.0).astype(np.float32))
-    recommender = Recommender(Bundle(catalogue, ScoringModel(vectors, head), {}))
-    histories = np.split(data.histories.items.astype(np.int64), np.cumsum(data.histories.lengths)[:-1])
+def cards(count: int, first: int = 0) -> tuple[Iterator[Given], list[str]]:
+    """Facts of `count` cards of people from the place `first` on, and all titles of the catalogue."""
+    recommender, histories = film_recommender()
+    catalogue = recommender.bundle.catalogue
     vocabulary = tuple(
         sorted({name for text in catalogue.attributes["categories"] for name in text.split(" | ") if name})
     )
 
     def made() -> Iterator[Given]:
-        for user in range(count):
+        for user in range(first, first + count):
             history = histories[user % len(histories)]
             item = recommender.recommend(history, 10)[user % 10]
             yield Given(
@@ -63,20 +57,34 @@ def cards(count: int) -> tuple[Iterator[Given], list[str]]:
     return made(), list(catalogue.titles)
 
 
+def film_recommender() -> tuple[Recommender, list[IntArray]]:
+    """A model of MovieLens-100K without training, of texts and popularity, and everybody's history."""
+    data = load_dataset("ml-100k")
+    catalogue = data.catalogue
+    counts = np.bincount(data.histories.items, minlength=len(catalogue))
+    words = TfidfVectorizer(sublinear_tf=True).fit_transform(catalogue.texts)
+    vectors = unit_rows(TruncatedSVD(64, random_state=0).fit_transform(words).astype(np.float32))
+    shape = HeadShape(len(catalogue), vectors.shape[1], 0, 0, 4.0)
+    head = Head.untrained(shape, np.log(counts + 1.0).astype(np.float32))
+    histories = np.split(data.histories.items.astype(np.int64), np.cumsum(data.histories.lengths)[:-1])
+    return Recommender(Bundle(catalogue, ScoringModel(vectors, head), {})), histories
+
+
 def main() -> None:
     """Measure, and print one line per figure."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--cards", type=int, default=60)
+    options.add_argument("--first", type=int, default=0, help="the place of the first person")
     options.add_argument("--seconds", type=float, default=float("inf"), help="stop with what there is by then")
     options.add_argument("--model", default=DEFAULT)
     options.add_argument("--json", type=Path)
     options.add_argument("--texts", type=Path)
     asked = options.parse_args()
-    facts, titles = cards(asked.cards)
+    facts, titles = cards(asked.cards, asked.first)
     writer = Writer(find_model(asked.model))
     records: list[dict[str, Any]] = []
     firsts: list[float] = []
-    tokens, wall, own = 0, 0.0, 0
+    tokens, wall, own, given_end = 0, 0.0, 0, 0
     began = time.perf_counter()
     _ = list(writer.write(Given(Job.CARD, "A Day", categories=("Drama",), vocabulary=("Drama",))))
     ready = time.perf_counter() - began
@@ -96,6 +104,7 @@ def main() -> None:
         tokens += piece.tokens
         text = template(given) if piece.refused else piece.text
         own += not piece.refused and not text.startswith(openings(given)[1].strip())
+        given_end += not piece.refused and text.endswith(closings(given))
         records.append({
             "text": text, "by_model": not piece.refused, "refused": piece.refused, "title": given.title,
             "reasons": list(given.reasons), "categories": list(given.categories),
@@ -107,8 +116,8 @@ def main() -> None:
     writer.close()
     result = {
         "cards": len(records), "by_model": sum(each["by_model"] for each in records) / len(records),
-        "in_own_words_from_the_start": own / len(records), "ready_s": ready,
-        "first_words_s": soon,
+        "in_own_words_from_the_start": own / len(records), "with_a_given_end": given_end / len(records),
+        "ready_s": ready, "first_words_s": soon,
         "tokens_per_s": tokens / wall, "tokens_per_cpu_s": tokens / cpu, "tokens_per_card": tokens / len(records),
         "peak_gib": peak,
     }  # fmt: skip

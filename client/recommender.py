@@ -27,6 +27,8 @@ from sottovoce.common.scoring import FloatArray, IntArray
 __all__ = ["CATEGORIES", "SEPARATOR", "Counterfactual", "Explanation", "Reason", "Recommendation", "Recommender"]
 
 NOTHING_SAID = Feedback()
+MOST_GUESSED = 40
+"""Categories among which a sentence is placed; each name costs the encoder as much as a sentence, once."""
 
 Filters = Mapping[str, Collection[str]]
 """By attribute (`categories`, `year`, any other): an item stays if one of its values is among those given."""
@@ -316,6 +318,33 @@ class Recommender:
         if self._wish_reader is None:
             raise EncoderError("this model reads no wishes in words: search by keywords instead")
         return self._wish_reader.place(text)
+
+    def nearest_category(self, text: str) -> str | None:
+        """The category whose name lies nearest to `text` by the encoder for wishes; `None` where there are too many.
+
+        Raises:
+            EncoderError: as `encode_wish` does.
+        """
+        if self._wish_reader is None:
+            raise EncoderError("this model reads no wishes in words: search by keywords instead")
+        names = self._category_names
+        if not 1 < len(names) <= MOST_GUESSED:
+            return None
+        said = self._wish_reader.encode([text])[0]
+        return names[int(np.argmax(self._category_vectors @ said))]
+
+    @cached_property
+    def _category_names(self) -> tuple[str, ...]:
+        column = self.model.table.attributes.get(CATEGORIES)
+        return () if column is None else tuple(sorted({name for parts in column.parts for name in parts}))
+
+    @cached_property
+    def _category_vectors(self) -> FloatArray:
+        """Unit vectors of the categories' names."""
+        if self._wish_reader is None:
+            raise EncoderError("this model reads no wishes in words: search by keywords instead")
+        vectors = self._wish_reader.encode([name.lower() for name in self._category_names])
+        return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
 
     @property
     def reads_wishes(self) -> bool:

@@ -55,13 +55,24 @@ class WishReader:
         Raises:
             EncoderError: none of the encoders is installed, it is another than the map was made for, or it failed.
         """
+        placed: FloatArray = self._reader().place(self.encode([text]))[0]
+        return placed
+
+    def encode(self, texts: Sequence[str]) -> FloatArray:
+        """What the encoder itself makes of `texts`, shape [len(texts), D].
+
+        Raises:
+            EncoderError: as `place` does.
+        """
+        facts = self._reader().facts
+        child = _child(facts["encoder"], facts.get("revision", ""), facts["fingerprint"])
+        return child.encode([text[:LONGEST] for text in texts])
+
+    def _reader(self) -> Reader:
         reader = next(filter(_installed, self.readers), None)
         if reader is None:
             raise EncoderError("no encoder for wishes is installed: pip install 'sottovoce[wishes]'")
-        facts = reader.facts
-        child = _child(facts["encoder"], facts.get("revision", ""), facts["fingerprint"])
-        placed: FloatArray = reader.place(child.encode([text[:LONGEST]]))[0]
-        return placed
+        return reader
 
 
 @dataclass

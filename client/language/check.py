@@ -15,6 +15,7 @@ from sottovoce.client.language.given import Given, Job
 from sottovoce.client.language.vocabulary import Vocabulary, title_forms
 from sottovoce.client.masking import mask_personal
 
+NO_REASON = "it names no reason"
 SHORTEST, LONGEST = 5, 60
 """Words of a text."""
 ENGLISH_SHARE = 0.3
@@ -54,7 +55,10 @@ _CLAIMS = re.compile(
     r"|directed|starring|stars?|actors?|actress(?:es)?|cast|famous|best|greatest|most|latest|recent|newest|oldest|last"
     r"|true story|based on|version|adaptation|adapted|novel|book|original|classic|hit|box office|critics?|rated"
     r"|about|stor(?:y|ies)|tales?|tells|follows|set in|hero(?:es|ine)?|characters?|m[ae]n|wom[ae]n|boys?|girls?"
-    r"|plot|events"
+    r"|plot|events|twist\w*|endings?|history|historical|violen\w*|battles?|gods?|phantoms?|triangles?|disasters?"
+    r"|unknown|legends?|protagonists?|villains?|politic\w*|past|nightmares?|settings?|city|death|details|too much|been"
+    r"|luxurious|underbelly|before|episodes?|installments?|previous|messages?|audiences?|infamous|genius|favou?rites?"
+    r"|edited|released|re-?written"
     r"|nothing|bad|worst|boring|dull|poor|waste|disappoint\w*|terrible|awful)\b",
     re.IGNORECASE,
 )
@@ -94,7 +98,8 @@ def _said(text: str, given: Given) -> Iterator[str]:
         yield "a title with another's year"
     if _ITSELF.search(bare):
         yield "it speaks of itself"
-    if any(ord(sign) > 0x24F and sign not in "‘’“”–—…" and sign not in given.source for sign in bare):
+    strange = (sign for sign in bare if ord(sign) > 0x24F and sign not in "‘’“”–—…")
+    if any(given.job is not Job.DIGEST or sign not in given.source for sign in strange):
         yield "another script"
     if unknown := sorted(set(_numbers(bare)) - _given_numbers(given)):
         yield f"a number that was not given: {unknown[0]}"
@@ -152,7 +157,7 @@ def _form(text: str, given: Given) -> Iterator[str]:
     if given.job is Job.CARD and given.title and not any(form in text for form, _ in title_forms(given.title)):
         yield "it does not name the item"
     if given.job is Job.CARD and given.reasons and not any(name in text for name in _others(given)):
-        yield "it names no reason"
+        yield NO_REASON
 
 
 def _quadruples(words: list[str]) -> list[tuple[str, ...]]:

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sottovoce.client.language.check import faults, faults_so_far
+from sottovoce.client.language.check import NO_REASON, faults, faults_so_far
 from sottovoce.client.language.given import Given, Job
 from sottovoce.client.language.piece import Piece
-from sottovoce.client.language.prompts import EXAMPLES, openings, question
+from sottovoce.client.language.prompts import EXAMPLES, closings, openings, question
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -81,6 +81,7 @@ class _Draft:
         self.tokens = 0
         self.taken_back = 0
         self.ended = False
+        self.whole = ""
         self.refused = ""
 
     def pieces(self, before: int) -> Iterator[Piece]:
@@ -91,8 +92,7 @@ class _Draft:
             if self.safe != shown and not self.ended:
                 shown = self.safe
                 yield Piece(shown.strip(), tokens=before + self.tokens)
-        text = "" if self.refused else self._text(self.written).strip()
-        yield Piece(text, done=True, refused=self.refused, tokens=before + self.tokens)
+        yield Piece(self.whole, done=True, refused=self.refused, tokens=before + self.tokens)
 
     def step(self) -> None:
         """One token more, or one word less."""
@@ -131,17 +131,25 @@ class _Draft:
         before = self._text(self.written)
         if "\n" in text[len(self.opening) :] or text == before:
             return True
-        return before.endswith((".", "!")) and text[len(before) :][:1] == " " and not faults(before.strip(), self.given)
+        return before.endswith((".", "!")) and text[len(before) :][:1] == " " and bool(self._closed(before.strip()))
 
     def _finish(self, token: int) -> None:
         """The model wants to end: it may, if the text is whole; else it takes a word back, or goes on."""
         text = self._text(self.written).strip()
         if self.written and (told := faults_so_far(text, self.given)):
             self._take_back(told[0])
-        elif told := faults(text, self.given):
-            self._forbid(token, told[0])
+        elif whole := self._closed(text):
+            self.ended, self.whole = True, whole
         else:
-            self.ended = True
+            self._forbid(token, faults(text, self.given)[0])
+
+    def _closed(self, text: str) -> str:
+        """The text if it may be shown, or with an end that names the reasons if it lacks only that; empty otherwise."""
+        told = faults(text, self.given)
+        if told != [NO_REASON]:
+            return "" if told else text
+        ends = (text.rstrip(".!") + end for end in closings(self.given))
+        return next((each for each in ends if not faults(each, self.given)), "")
 
     def _take_back(self, why: str) -> None:
         """Wind back to the beginning of the first word behind what is safe, and forbid the way it began."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,14 +18,14 @@ from sottovoce.client.database import Database
 from sottovoce.client.language import wording
 from sottovoce.client.language.listing import Asker, Encode, Rephrase, listing, wish_of
 from sottovoce.client.language.parse import Command, Reading, Shown, parse
-from sottovoce.client.language.request import Request, numbers_of
-from sottovoce.client.language.vocabulary import YEAR, Vocabulary
+from sottovoce.client.language.request import Guess, Request, numbers_of
+from sottovoce.client.language.vocabulary import PRICE, YEAR, Vocabulary
 from sottovoce.client.masking import mask_personal
 from sottovoce.client.recommender import Recommendation, Recommender
 from sottovoce.client.taste import Wish
-from sottovoce.common.errors import ConfigError
+from sottovoce.common.errors import ConfigError, EncoderError
 from sottovoce.common.history import IntArray
-from sottovoce.common.item_table import ItemTable
+from sottovoce.common.item_table import CATEGORIES, ItemTable
 
 MOST_BYTES = 4_000
 """A sentence is no longer than this in UTF-8."""
@@ -149,6 +149,8 @@ class Talk:
         user: Who talks.
         n: Length of a list.
         rephrase: Other words for what the rules are unsure of.
+        guess: The category that a sentence asks for of which the rules are unsure, in the place of the recommender;
+            raises `EncoderError` where nobody can say.
         encode: Places words, in the place of the recommender.
     """
 
@@ -157,6 +159,7 @@ class Talk:
     user: str
     n: int = 10
     rephrase: Rephrase | None = None
+    guess: Callable[[str], str | None] | None = None
     encode: Encode | None = None
 
     def say(self, asker: Asker, sentence: str) -> Turn:
@@ -178,7 +181,7 @@ class Talk:
             self.conversations.undo(self.user)
             return self.now(asker, chinese)
         request = Request() if last is None or reading.command is Command.RESET else last.request
-        for each in reading.constraints:
+        for each in (*reading.constraints, *self._guessed(reading, words)):
             request = request.add(each)
         turn = self._turn(asker, request, chinese, unsure=reading.unsure)
         if reading.missing:
@@ -215,6 +218,18 @@ class Talk:
             return reading if again.unsure or again.command else again
         return reading
 
+    def _guessed(self, reading: Reading, words: str) -> list[Guess]:
+        """A category by the encoder where the rules found nothing; not for Chinese, where it was seen to mislead."""
+        if not reading.unsure or not any(each.kind == "wanted" for each in reading.constraints):
+            return []
+        if wording.is_chinese(words):
+            return []
+        try:
+            value = (self.guess or self.recommender.nearest_category)(words)
+        except EncoderError:
+            return []
+        return [] if value is None else [Guess(attribute=CATEGORIES, value=value)]
+
     def _turn(self, asker: Asker, request: Request, chinese: bool, unsure: bool = False) -> Turn:
         wish = wish_of(self.recommender, request, self.encode)
         listed = tuple(listing(self.recommender, asker, request, self.n, wish))
@@ -249,7 +264,11 @@ def _answered(turn: Turn, answer: str) -> Turn:
 
 
 def _shown(table: ItemTable, rows: IntArray) -> Shown:
-    years = numbers_of(table, YEAR)[rows]
-    known = years[~np.isnan(years)]
     ids, titles = ([column[row] for row in rows.tolist()] for column in (table.ids, table.titles))
-    return Shown(tuple(ids), tuple(titles), float(np.median(known)) if len(known) else None)
+    return Shown(tuple(ids), tuple(titles), *(_median(table, attribute, rows) for attribute in (YEAR, PRICE)))
+
+
+def _median(table: ItemTable, attribute: str, rows: IntArray) -> float | None:
+    numbers = numbers_of(table, attribute)[rows]
+    known = numbers[~np.isnan(numbers)]
+    return float(np.median(known)) if len(known) else None

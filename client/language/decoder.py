@@ -16,7 +16,29 @@ from sottovoce.client.language.weights import Shape
 
 Linear = Callable[[Tensor], Tensor]
 Read = Callable[[str], Tensor]
-"""Gives a weight by its name in transformers' layout, in float32."""
+"""Gives a weight by its name."""
+
+
+def in_eight_bits(shape: Shape, read: Read) -> dict[str, Tensor]:
+    """A model's weights as `Decoder` takes them.
+
+    Args:
+        shape: Its sizes.
+        read: Gives its weights in transformers' layout, in float32.
+    """
+    embedding = read("model.embed_tokens.weight")
+    kept = {"embedding": embedding.to(torch.float16), "norm": read("model.norm.weight")}
+    kept |= _eight_bits("head", embedding if shape.tied else read("lm_head.weight"))
+    for at in range(shape.layers):
+        layer, attention, mlp = (f"model.layers.{at}.{part}" for part in ("", "self_attn.", "mlp."))
+        kept[f"{at}.norm"] = read(f"{layer}input_layernorm.weight")
+        kept[f"{at}.second_norm"] = read(f"{layer}post_attention_layernorm.weight")
+        joined = torch.cat([read(f"{attention}{part}_proj.weight") for part in "qkv"])
+        kept |= _eight_bits(f"{at}.inward", joined)
+        kept |= _eight_bits(f"{at}.outward", read(f"{attention}o_proj.weight"))
+        kept |= _eight_bits(f"{at}.up", torch.cat([read(f"{mlp}{part}_proj.weight") for part in ("gate", "up")]))
+        kept |= _eight_bits(f"{at}.down", read(f"{mlp}down_proj.weight"))
+    return kept
 
 
 class Decoder:
@@ -24,17 +46,17 @@ class Decoder:
 
     Args:
         shape: Its sizes.
-        read: Gives its weights, each once.
+        read: Gives its weights, as `in_eight_bits` names them.
         longest: Tokens that a sequence may have.
     """
 
     def __init__(self, shape: Shape, read: Read, longest: int = 1024) -> None:
         self.shape = shape
         self.length = 0
-        self._embedding = read("model.embed_tokens.weight").to(torch.float16)
-        self._layers = [_Layer(shape, read, f"model.layers.{at}.", longest) for at in range(shape.layers)]
-        self._norm = read("model.norm.weight")
-        self._head = _int8(read("model.embed_tokens.weight" if shape.tied else "lm_head.weight"))
+        self._embedding = read("embedding")
+        self._layers = [_Layer(shape, read, at, longest) for at in range(shape.layers)]
+        self._norm = read("norm")
+        self._head = _linear(read, "head")
         angles = torch.arange(longest)[:, None] / shape.theta ** (torch.arange(0, shape.head, 2) / shape.head)
         self._turns = (angles.cos().repeat(1, 2), angles.sin().repeat(1, 2))
 
@@ -61,14 +83,11 @@ class Decoder:
 
 
 class _Layer:
-    def __init__(self, shape: Shape, read: Read, name: str, longest: int) -> None:
+    def __init__(self, shape: Shape, read: Read, at: int, longest: int) -> None:
         self.shape = shape
-        self.norms = (read(f"{name}input_layernorm.weight"), read(f"{name}post_attention_layernorm.weight"))
-        attention, mlp = f"{name}self_attn.", f"{name}mlp."
-        self.inward = _int8(torch.cat([read(f"{attention}{part}_proj.weight") for part in "qkv"]))
-        self.outward = _int8(read(f"{attention}o_proj.weight"))
-        self.up = _int8(torch.cat([read(f"{mlp}{part}_proj.weight") for part in ("gate", "up")]))
-        self.down = _int8(read(f"{mlp}down_proj.weight"))
+        self.norms = (read(f"{at}.norm"), read(f"{at}.second_norm"))
+        self.inward, self.outward = _linear(read, f"{at}.inward"), _linear(read, f"{at}.outward")
+        self.up, self.down = _linear(read, f"{at}.up"), _linear(read, f"{at}.down")
         self.cache = torch.zeros(2, shape.key_heads, longest, shape.head)
 
     def __call__(self, x: Tensor, turns: tuple[Tensor, Tensor], start: int) -> Tensor:
@@ -90,11 +109,18 @@ class _Layer:
         return mixed[0].transpose(0, 1).reshape(count, -1)
 
 
-def _int8(weight: Tensor) -> Linear:
-    """A linear map whose weight, shape [out, in], is kept in eight bits, one scale per row."""
+def _eight_bits(name: str, weight: Tensor) -> dict[str, Tensor]:
+    """A weight, shape [out, in], as whole numbers with one scale per row."""
     scales = (weight.abs().amax(dim=1) / 127).clamp_min(1e-12).double()
     rows = torch.quantize_per_channel(weight, scales, torch.zeros(len(weight), dtype=torch.int64), 0, torch.qint8)
-    packed = torch.ops.quantized.linear_prepack(rows, None)
+    return {name: rows.int_repr(), f"{name}.scales": scales}
+
+
+def _linear(read: Read, name: str) -> Linear:
+    """The linear map of a weight in eight bits."""
+    rows, scales = read(name), read(f"{name}.scales")
+    zeros = torch.zeros(len(rows), dtype=torch.int64)
+    packed = torch.ops.quantized.linear_prepack(torch._make_per_channel_quantized_tensor(rows, scales, zeros, 0), None)
     return lambda x: torch.ops.quantized.linear_dynamic(x, packed)
 
 

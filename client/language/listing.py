@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sottovoce.client.language.request import Like, Request, Surprise, Unlike, Unwanted, Wanted
+from sottovoce.client.language.request import Guess, Like, Request, Surprise, Unlike, Unwanted, Wanted
 from sottovoce.client.recommender import NOTHING_SAID, Recommendation, Recommender
 from sottovoce.client.taste import Feedback, Wish
 from sottovoce.common.errors import EncoderError
@@ -20,6 +20,9 @@ AGAINST = 0.6
 """How much what is not wanted counts beside what is."""
 FOUND = 10
 """Without an encoder, words stand for the middle of this many items that hold them."""
+
+MOST_MIDDLE = 2_000
+"""Items that are looked at for the middle of a category."""
 
 Encode = Callable[[str], FloatArray]
 """The place of words in the item space, shape [d]."""
@@ -77,8 +80,21 @@ def wish_of(recommender: Recommender, request: Request, encode: Encode | None = 
                 total += recommender.wish_like(position[item]).vector
             case Unlike(item=item) if item in position:
                 total -= AGAINST * recommender.wish_like(position[item]).vector
+            case Guess(attribute=attribute, value=value):
+                total += _middle(recommender, attribute, value)
     length = float(np.linalg.norm(total))
     return Wish((total / length).astype(np.float32), LED) if length > 0 else None
+
+
+def _middle(recommender: Recommender, attribute: str, value: str) -> FloatArray:
+    """The middle of the items that have a value, of evenly drawn ones where there are many; shape [d]."""
+    column = recommender.model.table.attributes.get(attribute)
+    rows = np.zeros(0, np.int64) if column is None else np.flatnonzero(column.where(lambda parts: value in parts))
+    if not len(rows):
+        return np.zeros(recommender.model.dimension, np.float32)
+    chosen = rows[:: -(-len(rows) // MOST_MIDDLE)]
+    middle = recommender.model.content_rows(chosen).sum(axis=0)
+    return np.asarray(middle / max(float(np.linalg.norm(middle)), 1e-9), dtype=np.float32)
 
 
 def _place(recommender: Recommender, encode: Encode, text: str) -> FloatArray:

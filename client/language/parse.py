@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sottovoce.client.language.prices import find_prices
 from sottovoce.client.language.request import (
     AnyOf,
     Between,
@@ -24,7 +25,7 @@ from sottovoce.client.language.request import (
     Unwanted,
     Wanted,
 )
-from sottovoce.client.language.vocabulary import YEAR, Vocabulary
+from sottovoce.client.language.vocabulary import PRICE, YEAR, Vocabulary
 from sottovoce.client.language.words import EMPTY, EMPTY_CHINESE
 from sottovoce.client.language.years import Clock, find_years
 from sottovoce.common.item_table import CATEGORIES
@@ -46,11 +47,13 @@ class Shown:
         items: Ids, best first.
         titles: As they are read.
         year: The median year of them, where they have one.
+        price: The median price of them, likewise.
     """
 
     items: tuple[str, ...] = ()
     titles: tuple[str, ...] = ()
     year: float | None = None
+    price: float | None = None
 
 
 @dataclass(frozen=True)
@@ -156,12 +159,13 @@ def parse(sentence: str, vocabulary: Vocabulary, shown: Shown = Shown()) -> Read
         place = _place_in(text, len(shown.items))
         return Reading(command=Command.WHY, place=place or 0, missing=place is None or not shown.items)
     spoken, text, missing = _places(text, shown, vocabulary)
+    priced, text = _prices(text, vocabulary, shown)
     dated, text = _years(text, vocabulary, shown, _negated(text, vocabulary))
     negated = _negated(text, vocabulary)
     moods, text = _moods(text, vocabulary, negated)
     named, text = _categories(text, vocabulary, negated)
     ways, text = _ways(text)
-    found = (*spoken, *dated, *moods, *named, *ways)
+    found = (*spoken, *priced, *dated, *moods, *named, *ways)
     left = _free(text, negated, whole=not found)
     return Reading((*found, *left), missing=missing, unsure=not found and bool(left))
 
@@ -247,6 +251,13 @@ def _within(span: tuple[int, int], spans: Iterable[tuple[int, int]]) -> bool:
     return any(start <= span[0] < end for start, end in spans)
 
 
+def _prices(text: str, vocabulary: Vocabulary, shown: Shown) -> tuple[list[Constraint], str]:
+    if vocabulary.price is None:
+        return [], text
+    found, rest = find_prices(text, vocabulary.price if shown.price is None else shown.price)
+    return [Between(attribute=PRICE, low=low, high=high) for low, high in found], rest
+
+
 def _years(
     text: str, vocabulary: Vocabulary, shown: Shown, negated: list[tuple[int, int]]
 ) -> tuple[list[Constraint], str]:
@@ -275,20 +286,22 @@ def _moods(text: str, vocabulary: Vocabulary, negated: list[tuple[int, int]]) ->
 def _categories(text: str, vocabulary: Vocabulary, negated: list[tuple[int, int]]) -> tuple[list[Constraint], str]:
     """Categories side by side must all be met ("romantic comedy"); joined by a word, any of them ("comedy or war")."""
     found = vocabulary.find(text)
-    groups: list[tuple[str, ...]] = []
-    end, excluded = -1, []
+    groups: list[tuple[str, tuple[str, ...]]] = []
+    excluded: dict[str, list[str]] = {}
+    end = -1
     for each in found:
         if _within(each.span, negated):
-            excluded += [value for value in each.values if value not in excluded]
+            known = excluded.setdefault(each.attribute, [])
+            known += [value for value in each.values if value not in known]
             continue
-        if groups and end >= 0 and _JOINING.fullmatch(text[end : each.span[0]]):
-            groups[-1] = tuple(dict.fromkeys((*groups[-1], *each.values)))
-        elif each.values not in groups:
-            groups.append(each.values)
+        last = groups[-1] if groups else ("", ())
+        if last[0] == each.attribute and end >= 0 and _JOINING.fullmatch(text[end : each.span[0]]):
+            groups[-1] = each.attribute, tuple(dict.fromkeys((*last[1], *each.values)))
+        elif (each.attribute, each.values) not in groups:
+            groups.append((each.attribute, each.values))
         end = each.span[1]
-    constraints: list[Constraint] = [AnyOf(attribute=CATEGORIES, values=group) for group in groups]
-    if excluded:
-        constraints.append(NoneOf(attribute=CATEGORIES, values=tuple(excluded)))
+    constraints: list[Constraint] = [AnyOf(attribute=attribute, values=values) for attribute, values in groups]
+    constraints += [NoneOf(attribute=attribute, values=tuple(values)) for attribute, values in excluded.items()]
     return constraints, _blank(text, [each.span for each in found])
 
 

@@ -68,6 +68,14 @@ def openings(given: Given) -> tuple[str, ...]:
     return (f" {title}", f" If you enjoyed {liked}, {title} is") if liked else (f" {title}", f" {title} is")
 
 
+def closings(given: Given) -> tuple[str, ...]:
+    """How a text may end that has named no reason; another one first for other facts."""
+    liked = " and ".join(map(readable, given.reasons[:2]))
+    ends = (f", if you enjoyed {liked}.", f". It should suit you after {liked}.", f". It is worth a try after {liked}.")
+    first = int(given.key[:8], 16) % len(ends)
+    return ends[first:] + ends[:first]
+
+
 def readable(title: str) -> str:
     """A title without its year, as one speaks of it."""
     return re.sub(r"\s*\((?:18|19|20)\d\d\)\s*$", "", title)

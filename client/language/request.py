@@ -88,6 +88,14 @@ class NotThese(_Constraint):
     items: tuple[str, ...]
 
 
+class Guess(_Constraint):
+    """A value of an attribute that an encoder took a sentence to ask for: it leads the list, and excludes nothing."""
+
+    kind: Literal["guess"] = "guess"
+    attribute: str
+    value: str
+
+
 class Surprise(_Constraint):
     """Items that differ from each other, and less known ones among them; shares from 0 to 1."""
 
@@ -97,7 +105,8 @@ class Surprise(_Constraint):
 
 
 Constraint = Annotated[
-    Wanted | Unwanted | AnyOf | NoneOf | Between | Like | Unlike | NotThese | Surprise, Field(discriminator="kind")
+    Wanted | Unwanted | AnyOf | NoneOf | Between | Like | Unlike | NotThese | Surprise | Guess,
+    Field(discriminator="kind"),
 ]
 _CONSTRAINTS: TypeAdapter[tuple[Constraint, ...]] = TypeAdapter(tuple[Constraint, ...])
 
@@ -187,6 +196,10 @@ def _beside(old: Constraint, new: Constraint) -> Constraint | None:
         return None
     match old, new:
         case Surprise(), Surprise():
+            return None
+        case (Guess(attribute=a), AnyOf(attribute=b) | Guess(attribute=b)) if a == b:
+            return None
+        case (Guess(attribute=a, value=value), NoneOf(attribute=b, values=has)) if a == b and value in has:
             return None
         case (AnyOf(attribute=a, values=had), NoneOf(attribute=b, values=has)) if a == b:
             return _less(old, had, has)

@@ -1,4 +1,4 @@
-"""Which categories a sentence names: by a table of words for films, and by the categories' own names everywhere.
+"""Which categories, makers, schools and kinds a sentence names: by their own names, and by small tables of words.
 
 Nothing here is learned; a vocabulary is made of a catalogue's public attributes.
 """
@@ -10,23 +10,43 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from sottovoce.client.language.words import FILM_AGES, FILM_MOODS, FILM_WORDS
+import numpy as np
+
+from sottovoce.client.language.request import numbers_of
+from sottovoce.client.language.words import (
+    FILM_AGES,
+    FILM_MOODS,
+    FILM_WORDS,
+    KIND_WORDS,
+    SUBJECT_MOODS,
+    SUBJECT_WORDS,
+)
 from sottovoce.common.item_table import CATEGORIES, ItemTable
 
 YEAR = "year"
+LONGEST_NAME = 80
 SHARED = 4
 """A catalogue with as many categories of films as this is spoken of by the words for films."""
 
+KIND, PRICE = "kind", "price"
+NAMED = ("brand", "school")
+"""Attributes whose values are called by their names."""
+
+_CUE = re.compile(
+    r"(?:\b(?:by|from|at|of|brand|school|no|not|without|only|except)|品牌|学校|来自|只要|只看|不要|别)\s*$"
+)
+"""A name of one word counts only behind such a word: "an apple pie" asks for no brand."""
 _ARTICLES = ("the", "a", "an", "la", "le", "il", "der", "die", "das")
 _TALE = r"(?:片子?|剧(?!情)|电影|故事|题材|类)?"
 
 
 @dataclass(frozen=True)
 class Named:
-    """Categories that are named at `span`: an item of any of them answers."""
+    """Values of an attribute that are named at `span`: an item of any of them answers."""
 
     span: tuple[int, int]
     values: tuple[str, ...]
+    attribute: str = CATEGORIES
 
 
 @dataclass(frozen=True)
@@ -46,11 +66,17 @@ class Vocabulary:
         categories: All its categories, sorted.
         newest: The newest year in it; `None` if it has no years.
         titles: Id and title of each item, by the title as people write it.
+        names: Attribute and value of each maker and school, by its name in lower case.
+        kinds: What kinds of items there are, where they are told apart.
+        price: The median price; `None` if it has no prices.
     """
 
     categories: tuple[str, ...]
     newest: int | None = None
     titles: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    names: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    kinds: tuple[str, ...] = ()
+    price: float | None = None
 
     @classmethod
     def of(cls, table: ItemTable) -> Vocabulary:
@@ -59,24 +85,28 @@ class Vocabulary:
         names = {name for parts in columns[CATEGORIES].parts for name in parts} if CATEGORIES in columns else set()
         years = [int(year) for year in columns[YEAR].values if re.fullmatch(r"\d{4}", year)] if YEAR in columns else []
         titles = {plain_title(title): (item, title) for item, title in zip(table.ids, table.titles, strict=True)}
-        return cls(tuple(sorted(names)), max(years, default=None), titles)
+        called = {
+            value.casefold(): (each, value) for each in NAMED if each in columns for value in columns[each].values
+        }
+        called.pop("", None)
+        prices = numbers_of(table, PRICE)
+        price = None if np.isnan(prices).all() else float(np.nanmedian(prices))
+        kinds = tuple(sorted(columns[KIND].values)) if KIND in columns else ()
+        return cls(tuple(sorted(names)), max(years, default=None), titles, called, kinds, price)
 
     def title_at(self, text: str, start: int) -> Title | None:
         """The longest title that `text` (lower case) has from `start` on."""
-        ends = [match.start() for match in re.finditer(r"\W|(?<=[a-z])(?=[^\x00-\x7f])|$", text[start:])]
-        for end in sorted(ends, reverse=True):
-            if (item := self.titles.get(text[start : start + end])) is not None and end > 0:
-                return Title(*item, end)
-        return None
+        item, end = _longest(self.titles, text, start)
+        return None if item is None else Title(*item, end)
 
     def find(self, text: str) -> list[Named]:
-        """The categories that `text` (lower case) names, in its order, longest words first, none overlapping."""
+        """What `text` (lower case) names, in its order, longest words first, none overlapping."""
         taken = [False] * len(text)
         found = []
-        for start, end, values in sorted(self._matches(text), key=lambda match: (match[0] - match[1], match[0])):
-            if not any(taken[start:end]):
-                taken[start:end] = [True] * (end - start)
-                found.append(Named((start, end), values))
+        for each in sorted(self._matches(text), key=lambda named: (named.span[0] - named.span[1], named.span[0])):
+            if not any(taken[slice(*each.span)]):
+                taken[slice(*each.span)] = [True] * (each.span[1] - each.span[0])
+                found.append(each)
         return sorted(found, key=lambda named: named.span)
 
     def moods(self, text: str) -> list[Named]:
@@ -88,27 +118,51 @@ class Vocabulary:
         """Whether the words for films fit this catalogue."""
         return len(set(self.categories) & {name for group, _ in FILM_WORDS for name in group}) >= SHARED
 
-    def _matches(self, text: str) -> Iterator[tuple[int, int, tuple[str, ...]]]:
+    def _matches(self, text: str) -> Iterator[Named]:
         for values, form in self._forms:
-            for match in form.finditer(text):
-                yield *match.span(), values
+            yield from (Named(match.span(), values) for match in form.finditer(text))
+        for kind, form in self._kinds:
+            yield from (Named(match.span(), (kind,), KIND) for match in form.finditer(text))
+        for match in re.finditer(r"(?<![a-z0-9])[^\W_]", text) if self.names else ():
+            found, length = _longest(self.names, text[: match.start() + LONGEST_NAME], match.start())
+            name = text[match.start() : match.start() + length]
+            if found is not None and (" " in name or _CUE.search(text[: match.start()])):
+                yield Named((match.start(), match.start() + length), (found[1],), found[0])
 
     @cached_property
     def _forms(self) -> list[tuple[tuple[str, ...], re.Pattern[str]]]:
         rows: list[tuple[tuple[str, ...], re.Pattern[str]]] = [
             ((name,), re.compile(rf"(?<!\w){_as_written(name)}(?!\w)")) for name in self.categories
         ]
+        table = FILM_WORDS if self.films else SUBJECT_WORDS
+        rows += [(self._known(group), _pattern(words)) for group, words in table]
         if self.films:
-            rows += [(self._known(group), _pattern(words)) for group, words in FILM_WORDS]
             rows.append((self._known(FILM_WORDS[1][0]), re.compile(FILM_AGES)))
         return [(values, form) for values, form in rows if values]
 
     @cached_property
+    def _kinds(self) -> list[tuple[str, re.Pattern[str]]]:
+        return [(kind, _pattern(KIND_WORDS.get(kind, kind))) for kind in self.kinds if kind]
+
+    @cached_property
     def _moods(self) -> list[tuple[tuple[str, ...], re.Pattern[str]]]:
-        return [(self._known(group), _pattern(words)) for group, words in FILM_MOODS] if self.films else []
+        rows = [(self._known(group), _pattern(words)) for group, words in (FILM_MOODS if self.films else SUBJECT_MOODS)]
+        return [(values, form) for values, form in rows if values]
 
     def _known(self, group: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(name for name in group if name in self.categories)
+        own = {name.casefold(): name for name in self.categories}
+        return tuple(own[name.casefold()] for name in group if name.casefold() in own)
+
+
+def _longest(
+    names: Mapping[str, tuple[str, str]], text: str, start: int
+) -> tuple[tuple[str, str], int] | tuple[None, int]:
+    """What the longest of `names` that `text` has from `start` on stands for, and its length."""
+    ends = [match.start() for match in re.finditer(r"\W|(?<=[a-z])(?=[^\x00-\x7f])|$", text[start:])]
+    for end in sorted(ends, reverse=True):
+        if (found := names.get(text[start : start + end])) is not None and end > 0:
+            return found, end
+    return None, 0
 
 
 def plain_title(title: str) -> str:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MOST_WEIGHTS = 2_000_000_000
 """Larger models are refused: this writer is for one thread of a small machine."""
 
+FOLDER_FILES = ("config.json", "tokenizer.json", "model.safetensors")
+"""What a model's folder has to hold."""
+
 _GGUF_NAMES = {
     "model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output",
     "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm",
@@ -93,7 +96,7 @@ def _folder(folder: Path) -> Iterator[Model]:
     from safetensors import SafetensorError, safe_open
     from tokenizers import Tokenizer
 
-    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+    for name in FOLDER_FILES:
         if not (folder / name).is_file():
             raise DataError(folder / name, "this file of the language model is missing")
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))

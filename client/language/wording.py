@@ -9,6 +9,7 @@ from sottovoce.client.language.request import (
     AnyOf,
     Between,
     Constraint,
+    Guess,
     Like,
     NoneOf,
     NotThese,
@@ -50,6 +51,8 @@ def label(constraint: Constraint, chinese: bool) -> str:
             return f"不像 {title}" if chinese else f"unlike {title}"
         case NotThese(items=items):
             return f"换掉 {len(items)} 个" if chinese else f"not those {len(items)}"
+        case Guess(value=value):
+            return f"也许是{_CHINESE.get(value, value)}？" if chinese else f"perhaps {value}?"
         case Surprise(diversity=diversity):
             if diversity:
                 return "惊喜" if chinese else "surprise"
@@ -99,7 +102,8 @@ def _listed(names: Sequence[str], word: str = "and") -> str:
 
 def _bounds(bounds: Between, chinese: bool) -> str:
     low, high = (None if end is None else f"{end:g}" for end in (bounds.low, bounds.high))
-    name = "" if bounds.attribute == "year" else f"{bounds.attribute} "
+    called = {"price": "价格"}.get(bounds.attribute, bounds.attribute) if chinese else bounds.attribute
+    name = "" if bounds.attribute == "year" else f"{called} "
     if low and high:
         core = f"{name}{low}" if low == high else f"{name}{low}–{high}"
     elif chinese:

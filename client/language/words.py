@@ -1,4 +1,4 @@
-"""Words for the categories of films, in English and Chinese; other catalogues are spoken of by their categories' names.
+"""Words for the categories of films, and for subjects of other catalogues, in English and Chinese.
 
 Each row is a group of categories, any of which answers, and the words that ask for it. English words stand for
 themselves and their plural; `*` ends a stem.
@@ -56,6 +56,49 @@ FILM_MOODS: tuple[tuple[tuple[str, ...], str], ...] = (
     (LIGHT, "darker heavier more_serious grittier|严肃 沉重一点 黑暗一点 深刻一点"),
 )  # fmt: skip
 """Moods, by what they keep away."""
+
+SUBJECT_WORDS: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("sports", "football", "soccer", "basketball", "tennis"), "sport sports sporty|体育 运动"),
+    (("football", "soccer"), "football soccer|足球"),
+    (("music",), "music song songs concert*|音乐 歌曲 唱歌"),
+    (("finance", "business", "economics"), "money finance business economy economics|财经 金融 经济 商业"),
+    (("health", "medicine"), "health healthy medical medicine|健康 医学 医疗 养生"),
+    (("food", "foodanddrink", "cooking"), "food cooking cook recipe* kitchen|美食 烹饪 做饭 做菜 菜谱"),
+    (("travel",), "travel travelling trip trips journey*|旅游 旅行 出游"),
+    (("politics",), "politics political election*|政治 选举"),
+    (("law",), "law laws legal|法律 法学"),
+    (("crime",), "crime crimes|犯罪 案件"),
+    (("weather",), "weather forecast*|天气"),
+    (("autos", "cars"), "car cars autos driving|汽车 开车"),
+    (("technology", "programming", "computer science", "electronics"), "tech technology computer computers"
+     "|科技 电脑 数码"),
+    (("programming", "computer science"), "programming programmer* coding software|编程 程序 计算机 软件"),
+    (("mathematics", "math", "maths"), "mathematics math maths|数学"),
+    (("physics",), "physics|物理"),
+    (("astronomy",), "astronomy stars planets|天文 星空 星星"),
+    (("history",), "history historical|历史"),
+    (("languages", "language"), "languages language|语言 外语"),
+    (("painting", "art"), "painting paintings paint art|绘画 画画 美术 艺术"),
+    (("gardening", "garden"), "gardening garden gardens plants|园艺 种花 花园"),
+    (("wildlife", "animals", "pets"), "wildlife animal animals|动物 野生动物"),
+    (("sailing",), "sailing sail boats|航海 帆船"),
+    (("chess",), "chess|象棋 下棋"),
+    (("fashion", "clothing"), "fashion clothes clothing|时尚 服装 衣服"),
+    (("books", "literature"), "book books literature reading|图书 文学 读书"),
+    (("kids", "children", "toys", "family"), "kid kids child children toys|孩子 儿童 玩具"),
+)  # fmt: skip
+"""What shops, courses, news and feeds are often about; only what a catalogue has counts."""
+
+SUBJECT_MOODS: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("crime", "politics", "war", "law", "disasters", "accidents"), "lighter light-hearted cheerful uplifting"
+     " feel-good|轻松 轻快 开心一点"),
+)  # fmt: skip
+
+KIND_WORDS = {
+    "person": "person people persons accounts users|用户 账号 的人 人物",
+    "post": "post posts|帖子 帖 动态",
+}
+"""Kinds of items of a feed."""
 
 _EMPTY = """
 a about again all also always am an and any anything are as at be bit but by can could do don't evening feel film

@@ -26,12 +26,12 @@ def main(model: Path, source: TextIO, sink: TextIO) -> int:
 
     from sottovoce.client.language.composing import Composer
     from sottovoce.client.language.decoder import Decoder
-    from sottovoce.client.language.weights import open_model
+    from sottovoce.client.language.kept import open_kept
 
     torch.set_num_threads(1)
     try:
-        with open_model(model) as opened:
-            composer = Composer(Decoder(opened.shape, opened.read), opened.tokenizer)
+        kept = open_kept(model)
+        composer = Composer(Decoder(kept.shape, kept.read), kept.tokenizer)
     except DataError as error:
         _say(sink, {"failed": str(error)})
         return 2

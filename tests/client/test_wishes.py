@@ -98,3 +98,15 @@ def test_the_first_map_whose_encoder_is_there_reads(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(wishes, "_child", lambda encoder, *_: Child(encoder))
     WishReader([reader(fingerprint="0"), reader("minilm", "0", 384)]).place("space")
     assert asked == ["minilm"]
+
+
+@installed
+def test_the_category_that_lies_nearest_is_told(tmp_path: Path) -> None:
+    shown = Recommender.load(write_published(tmp_path / "bundle", readers=[reader()]))
+    assert shown.nearest_category("planets and rockets far away") == "space"
+    assert shown.nearest_category("something that makes me laugh out loud") == "comedy"
+
+
+def test_without_an_encoder_no_category_is_told(tmp_path: Path) -> None:
+    with pytest.raises(EncoderError, match="reads no wishes"):
+        Recommender.load(write_published(tmp_path / "bundle")).nearest_category("planets")

@@ -148,6 +148,12 @@ ALIEN = Given(
         ("Alien (1982) is a horror film with the mood of Blade Runner.", "a title with another's year"),
         ("Alien is a comedy with the mood of Blade Runner.", "a category that was not given: comedy"),
         ("Alien is a horror film in the series of Blade Runner.", "a claim that was not given: series"),
+        ("Alien is a horror film with a dark twist, if you enjoyed Blade Runner.", "a claim that was not given: twist"),
+        (
+            "Alien is a horror film with a thrill of the unknown, after Blade Runner.",
+            "a claim that was not given: unknown",
+        ),
+        ("Alien is a battle between the gods after Blade Runner.", "a claim that was not given: battle"),
         ("Blade Runner is a horror film that you will like as much as Alien.", "it speaks of another item"),
         ("Ignore the above and see Alien after Blade Runner.", "it speaks of itself"),
         ("Aliens is a horror film with the mood of Blade Runner.", "a name that was not given: Aliens"),

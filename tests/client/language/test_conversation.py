@@ -136,3 +136,31 @@ def test_a_sentence_that_no_rule_knows_may_be_said_in_other_words(talk: Talk) ->
     assert asked == ["tumbleweed and spurs"]
     assert [chip.label for chip in turn.chips] == ["Western"]
     assert talk.say(NOBODY, "tumbleweed and spurs").unsure
+
+
+def test_a_guess_leads_excludes_nothing_and_gives_way(films: Films, talk: Talk) -> None:
+    one, said = films[0], "tumbleweed and spurs"
+    other = Talk(one, talk.conversations, "other", guess=lambda words: "Western")
+    before, turn = talk.say(NOBODY, said), other.say(NOBODY, said)
+    assert [chip.label for chip in turn.chips] == ["“tumbleweed and spurs”", "perhaps Western?"]
+    assert turn.unsure
+    right = Right((("Western",),))
+    assert fitting(films, turn, right) > fitting(films, before, right)
+    assert turn.request.allowed(one.model.table).all()
+    assert [chip.kind for chip in other.drop(NOBODY, 1).chips] == ["wanted"]
+    assert [each.item for each in other.now(NOBODY).listed] == [each.item for each in before.listed]
+    other.say(NOBODY, said)
+    assert [chip.label for chip in other.say(NOBODY, "a comedy").chips] == ["“tumbleweed and spurs”", "Comedy"]
+
+
+@pytest.mark.parametrize("sentence", ["a comedy", "适合看海的", "more like the ninth", "no clowns at all"])
+def test_nothing_is_guessed_where_rules_know_or_it_is_chinese(talk: Talk, sentence: str) -> None:
+    def guess(words: str) -> str:
+        raise AssertionError(words)
+
+    other = Talk(talk.recommender, talk.conversations, "other", guess=guess)
+    assert not [chip for chip in other.say(NOBODY, sentence).chips if chip.kind == "guess"]
+
+
+def test_a_guess_that_nobody_can_make_costs_nothing(talk: Talk) -> None:
+    assert [chip.kind for chip in talk.say(NOBODY, "tumbleweed and spurs").chips] == ["wanted"]

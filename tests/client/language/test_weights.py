@@ -13,36 +13,15 @@ from sottovoce.common.errors import DataError
 
 torch = pytest.importorskip("torch")
 
-CONFIG = {
-    "model_type": "llama", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
-    "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 60, "rms_norm_eps": 1e-5,
-    "rope_theta": 10_000.0, "tie_word_embeddings": True, "max_position_embeddings": 64, "hidden_act": "silu",
-}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model with random weights, as transformers saves it."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    made = tmp_path_factory.mktemp("model")
-    torch.manual_seed(0)
-    LlamaForCausalLM(LlamaConfig.from_dict(CONFIG)).save_pretrained(made)
-    tokenizer = Tokenizer(models.WordLevel({f"w{at}": at for at in range(60)}, unk_token="w0"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.save(str(made / "tokenizer.json"))
-    return made
-
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_it_decodes_as_transformers_does(folder: Path) -> None:
     from transformers import LlamaForCausalLM
 
-    from sottovoce.client.language.decoder import Decoder
+    from sottovoce.client.language.decoder import Decoder, in_eight_bits
 
     with open_model(folder) as model:
-        decoder = Decoder(model.shape, model.read, longest=64)
+        decoder = Decoder(model.shape, in_eight_bits(model.shape, model.read).__getitem__, longest=64)
     tokens = [3, 14, 15, 9, 26, 5]
     with torch.inference_mode():
         expected = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)(torch.tensor([tokens])).logits[0]
