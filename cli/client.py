@@ -63,16 +63,24 @@ def import_(
 
 
 @client.command()
-def run(home: Folder = None) -> int:
+def run(
+    home: Annotated[
+        list[Path] | None, typer.Option("--home", metavar="DIR", help="The device's folder; repeat for several.")
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Messages answered at a time, 330 MB each.")] = 1,
+) -> int:
     """Take part until stopped: answer the server's requests, and receive its models."""
-    from sottovoce.client.supervisor import NodeSupervisor
+    from sottovoce.client.executor import Workers
+    from sottovoce.client.supervisor import NodeSupervisor, keep_up
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("sottovoce").setLevel(logging.INFO)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    NodeSupervisor(_home(home)).run(stop)
+    shared = Workers(workers)
+    homes = [_home(folder) for folder in home] if home else [_home(None)]
+    keep_up([NodeSupervisor(each, shared) for each in homes], stop)
     return 0
 
 

@@ -15,7 +15,7 @@ from devices import joined_home
 
 from sottovoce.client import supervisor as module
 from sottovoce.client.home import Home
-from sottovoce.client.supervisor import NodeSupervisor
+from sottovoce.client.supervisor import NodeSupervisor, keep_up
 from sottovoce.common.errors import ConfigError, DataError
 from sottovoce.common.signature import SigningKey
 
@@ -37,16 +37,16 @@ def processes_with(words: str) -> list[int]:
 
 def test_a_device_that_joined_nothing_is_told_so(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="client join"):
-        NodeSupervisor(Home(tmp_path / "home")).run(threading.Event())
+        keep_up([NodeSupervisor(Home(tmp_path / "home"))], threading.Event())
 
 
 def test_two_supervisors_of_one_device_are_one_too_many(tmp_path: Path) -> None:
     home = joined_home(tmp_path / "home", KEY)
     stop = threading.Event()
     stop.set()
-    with NodeSupervisor(home)._alone(), pytest.raises(ConfigError, match="kept up by another process"):
-        NodeSupervisor(home).run(stop)
-    NodeSupervisor(home).run(stop)
+    with NodeSupervisor(home).alone(), pytest.raises(ConfigError, match="kept up by another process"):
+        keep_up([NodeSupervisor(home)], stop)
+    keep_up([NodeSupervisor(home)], stop)
 
 
 def test_each_failure_in_a_row_doubles_the_pause(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_server_that_is_away_is_tried_at_each_address_and_nothing_is_left(
     monkeypatch.setattr(module, "LONGEST_DELAY_S", 0.2)
     home = joined_home(tmp_path / "home", KEY, addresses=("127.0.0.1:9", "127.0.0.1:10"))
     supervisor, stop = NodeSupervisor(home), threading.Event()
-    thread = threading.Thread(target=supervisor.run, args=(stop,))
+    thread = threading.Thread(target=keep_up, args=([supervisor], stop))
     thread.start()
     end = time.monotonic() + 90
     while supervisor.starts < 3 and time.monotonic() < end:
