@@ -103,7 +103,7 @@ def status(home: Folder = None, as_json: Annotated[bool, typer.Option("--json", 
     )
     table = Table("when (UTC)", "release", "bytes", "sha256", title="What left this device for a model")
     for sent in facts["sent"]:
-        table.add_row(sent["at"], escape(sent["release"]), str(sent["bytes"]), sent["sha256"][:16])
+        table.add_row(sent["at"], escape(sent["release"]), str(sent["bytes"]), sent["sha256"][:16] or "forgotten")
     console.print(table if facts["sent"] else "nothing left this device for a model")
     return 0
 
@@ -139,8 +139,11 @@ def forget(
     user: User = None,
 ) -> int:
     """Delete from the device's histories, for good; the ledger of what was released stays."""
-    gone = _home(home).histories.forget(user, None if item == "all" else item)
-    print(f"{gone} events are deleted and overwritten; what was released before cannot be taken back")
+    gone = _home(home).forget(user, None if item == "all" else item)
+    print(
+        f"{gone} events are deleted and overwritten, and the hashes of the exact sums that left until now with them;"
+        " what was released before cannot be taken back"
+    )
     return 0
 
 
