@@ -210,6 +210,17 @@ def test_a_device_without_a_model_or_with_a_damaged_one_declines(home: Home, tmp
     assert ask(home, request()).refusal == "the model on this device is damaged"
 
 
+def test_an_answer_is_taken_whatever_its_device_is_called(home: Home, tmp_path: Path) -> None:
+    places = []
+    for name in ("attic", "hall", "home-1"):
+        other = joined_home(tmp_path / name, KEY, node=name)
+        other.bundles.install(signed_bundle(tmp_path / f"of {name}", KEY, 1))
+        answer = ask(other, request("popularity"))
+        assert not answer.refusal
+        places.append(answer.partition)
+    assert max(places) >= 2**31
+
+
 def test_a_device_keeps_its_place_from_run_to_run(home: Home, tmp_path: Path) -> None:
     other = joined_home(tmp_path / "other", KEY, node="hall")
     other.bundles.install(signed_bundle(tmp_path / "o", KEY, 1))
