@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import numpy as np
+import torch
 from flwr.serverapp import Grid
 
 from benchmarks.memory import Peak
@@ -27,6 +28,7 @@ from sottovoce.client.home import Home
 from sottovoce.client.node import exact_sums
 from sottovoce.common.messages import Request
 from sottovoce.common.privacy.ledger import SERVER, Release
+from sottovoce.common.privacy.noise import poisson_sample, random_source
 from sottovoce.common.runfolder import RunFolder
 from sottovoce.common.vectors import ItemSpace
 from sottovoce.server.checkpoint import RoundRecord, Store
@@ -118,7 +120,7 @@ def set_up(federation: Loopback, people: Sequence[Sequence[Event]], nodes: int, 
 
 
 def spent_on_training(federation: Loopback, names: Sequence[str], run: RunFolder, release: str) -> float:
-    """Seconds that the sums of all nodes take, one after the other in this process, histories read from the homes."""
+    """Seconds that the sums of all nodes take in one process and thread, with histories read from the homes."""
     state = Store(run).load()
     if state is None:
         raise RuntimeError("the run left no model")
@@ -140,7 +142,8 @@ def spent_on_training(federation: Loopback, names: Sequence[str], run: RunFolder
         *(plan, made.shape, made.objective, space.facts["catalogue_sha256"], space.sha256),
         {"b": state.head.b, **state.head.parameters} if release == "head" else {},
     )
-    seconds = 0.0
+    torch.set_num_threads(1)
+    rate, seconds = plan.mechanism(release).sampling_rate, []
     for place, name in enumerate(names):
         home = Home(federation.home(name))
         bundle = home.bundles.current()
@@ -149,9 +152,9 @@ def spent_on_training(federation: Loopback, names: Sequence[str], run: RunFolder
         data = HomeHoldings(home, bundle, place)
         _ = data.space  # read once by a worker's parent or not: no part of training
         started = time.perf_counter()
-        exact_sums(data, request, np.arange(len(data.histories)))
-        seconds += time.perf_counter() - started if place or len(names) == 1 else 0.0
-    return seconds * len(names) / max(1, len(names) - 1)  # the first one also warms PyTorch up
+        exact_sums(data, request, poisson_sample(len(data.histories), rate, random_source("os", 0, "")))
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds) * len(names)  # the first one also warms PyTorch up
 
 
 def _answers(records: Sequence[RoundRecord]) -> int:
