@@ -5,7 +5,7 @@ runs and read messages, and ask nobody who they are. So the public port leads th
 calls through and nothing else, while the whole application listens on loopback only.
 
 The gate also closes what Fleet leaves open: a body is read before its sender is known (so strangers are turned away by
-their key first, and no body is larger than a part of a message), and a reply's stated sender is not compared with the
+their key first, and no body is larger than its call needs), and a reply's stated sender is not compared with the
 node that signed the call (so one node could answer in the name of another).
 """
 
@@ -21,7 +21,7 @@ from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER
 from google.protobuf.message import DecodeError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-ACTIVATE, PUSH = "/v1/fleet/activate-node", "/v1/fleet/push-messages"
+ACTIVATE, PUSH, PUSH_OBJECT = (f"/v1/fleet/{call}" for call in ("activate-node", "push-messages", "push-object"))
 FLEET = frozenset(
     f"/v1/fleet/{call}"
     for call in (
@@ -32,7 +32,9 @@ FLEET = frozenset(
 """What a node calls. Registering itself is not among them: nodes are invited."""
 
 MAX_BODY = 16 * 2**20
-"""Flower sends arrays in parts of 5 MiB."""
+"""Of an object: Flower sends arrays in parts of 5 MiB."""
+MAX_CALL = 2**18
+"""Of every other call: a message travels as the names of its objects."""
 
 _KEY_HEADER = FLEET_HTTP_PUBLIC_KEY_HEADER.lower().encode()
 
@@ -75,7 +77,7 @@ class Gate:
             return 404, "there is nothing here"
         if not headers.get(b"content-length", b"").isdigit():
             return 411, "the body's length is not stated"
-        if int(headers[b"content-length"]) > MAX_BODY:
+        if int(headers[b"content-length"]) > (MAX_BODY if scope["path"] == PUSH_OBJECT else MAX_CALL):
             return 413, "the body is too large"
         if not self._admitted(_key(headers)):
             # What Flower answers: its SuperNode gives up on 412 when it joins, and stops on 401 later.
@@ -112,7 +114,7 @@ async def _read(receive: Receive) -> bytes | None:
         if message["type"] == "http.disconnect":
             return bytes(body)
         body += message.get("body", b"")
-        if len(body) > MAX_BODY:
+        if len(body) > MAX_CALL:
             return None
         if not message.get("more_body", False):
             return bytes(body)

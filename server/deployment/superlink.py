@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 from flwr.common.constant import NOOP_ACCOUNT_NAME, NOOP_FLWR_AID, TRANSPORT_TYPE_GRPC_RERE
 from flwr.server.superlink.linkstate import LinkState
 from flwr.supercore.constant import FLWR_IN_MEMORY_DB_NAME, NodeStatus
@@ -28,6 +29,7 @@ from flwr.superlink.cli.flower_superlink import SuperLinkLifespan
 from flwr.superlink.config_loader import SuperLinkLifespanConfig
 from flwr.superlink.main import create_app
 
+from sottovoce.server.deployment.bounds import BoundedState, largest_answer
 from sottovoce.server.deployment.folder import ServerFolder
 from sottovoce.server.deployment.gate import Gate
 from sottovoce.server.deployment.logs import log_as_json
@@ -91,7 +93,7 @@ async def serve(folder: ServerFolder) -> None:
     """Run until told to stop by SIGTERM or SIGINT, or until the supervisor is gone."""
     settings, parent = folder.settings, os.getppid()
     app = create_app(_flower_settings(folder), SuperLinkLifespan)
-    admission = Admission(folder.registry, app.state.linkstate_factory.state())
+    admission = Admission(folder.registry, _bounded(app, folder))
     admission.sync()
     gate = Gate(app, admission.admitted, lambda reason: log.warning("a call was refused: %s", reason))
     control = _server(folder, app, settings.control, lifespan="on")
@@ -112,6 +114,14 @@ async def serve(folder: ServerFolder) -> None:
     for server in (fleet, control):
         server.should_exit = True
     await asyncio.gather(*serving)
+
+
+def _bounded(app: FastAPI, folder: ServerFolder) -> LinkState:
+    """Put a state in the place of Flower's own that holds nodes to a bound."""
+    factory = app.state.linkstate_factory
+    store = factory.objectstore_factory.store()
+    factory.state_instance = state = BoundedState(factory.federation_manager, store, lambda: largest_answer(folder))
+    return state
 
 
 def _server(folder: ServerFolder, app: Any, address: str, **options: Any) -> _Server:  # noqa: ANN401
