@@ -2,7 +2,7 @@
 
 Flower 1.41 serves three APIs on one port. Fleet, which nodes speak to, authenticates them. Control and Runtime start
 runs and read messages, and ask nobody who they are. So the public port leads through this gate, which lets Fleet's
-calls through and nothing else, while the whole application listens on loopback only.
+calls through and nothing else, while the whole application listens on loopback only, for the server's own user.
 
 The gate also closes what Fleet leaves open: a body is read before its sender is known (so strangers are turned away by
 their key first, and no body is larger than its call needs), and a reply's stated sender is not compared with the
@@ -20,6 +20,8 @@ from flwr.proto.fleet_pb2 import PushMessagesRequest
 from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER
 from google.protobuf.message import DecodeError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sottovoce.common.peer import is_foreign
 
 ACTIVATE, PUSH, PUSH_OBJECT = (f"/v1/fleet/{call}" for call in ("activate-node", "push-messages", "push-object"))
 FLEET = frozenset(
@@ -84,6 +86,32 @@ class Gate:
             status = 412 if scope["path"] == ACTIVATE else 401
             return status, "this node is not admitted: never invited, revoked, or its invitation expired"
         return None
+
+
+class OwnDoor:
+    """An ASGI application that answers the processes of the server's own user, and nobody else's on this machine.
+
+    Where the system does not tell whose a connection is (another one than Linux), everybody on it is answered.
+
+    Args:
+        app: Flower's application.
+        port: Where it listens on loopback.
+        refused: Told why, each time a call is turned away.
+    """
+
+    def __init__(self, app: ASGIApp, port: int, refused: Callable[[str], None] = lambda _: None) -> None:
+        self._app = app
+        self._port = port
+        self._refused = refused
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a call on, or answer it with a refusal."""
+        client = scope.get("client")
+        if scope["type"] == "http" and (client is None or is_foreign(client[1], self._port)):
+            self._refused("another user of this machine")
+            await _answer(send, 403, "this is for the server's own processes")
+        elif scope["type"] in ("http", "lifespan"):
+            await self._app(scope, receive, send)
 
 
 def _key(headers: Mapping[bytes, bytes]) -> bytes:

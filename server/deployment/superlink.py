@@ -31,7 +31,7 @@ from flwr.superlink.main import create_app
 
 from sottovoce.server.deployment.bounds import BoundedState, largest_answer
 from sottovoce.server.deployment.folder import ServerFolder
-from sottovoce.server.deployment.gate import Gate
+from sottovoce.server.deployment.gate import Gate, OwnDoor
 from sottovoce.server.deployment.logs import log_as_json
 from sottovoce.server.deployment.registry import Registry
 from sottovoce.server.deployment.settings import split
@@ -95,8 +95,13 @@ async def serve(folder: ServerFolder) -> None:
     app = create_app(_flower_settings(folder), SuperLinkLifespan)
     admission = Admission(folder.registry, _bounded(app, folder))
     admission.sync()
-    gate = Gate(app, admission.admitted, lambda reason: log.warning("a call was refused: %s", reason))
-    control = _server(folder, app, settings.control, lifespan="on")
+
+    def refused(reason: str) -> None:
+        log.warning("a call was refused: %s", reason)
+
+    gate = Gate(app, admission.admitted, refused)
+    door = OwnDoor(app, split(settings.control)[1], refused)
+    control = _server(folder, door, settings.control, lifespan="on")
     fleet = _server(folder, gate, settings.listen, lifespan="off", limit_concurrency=MAX_CONNECTIONS)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -137,6 +142,7 @@ def _server(folder: ServerFolder, app: Any, address: str, **options: Any) -> _Se
             log_config=None,
             timeout_graceful_shutdown=3,
             server_header=False,
+            proxy_headers=False,  # who speaks is what the system says, not what a header does
             **options,
         )
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from flwr.app import Message
 from flwr.app.message import remove_content_from_message
 from flwr.app.message.arraychunk import ArrayChunk
 from flwr.common.serde import message_from_proto, message_to_proto
+from flwr.proto.control_pb2 import ListRunsRequest
 from flwr.proto.fleet_pb2 import ActivateNodeRequest, PullMessagesRequest, PushMessagesRequest
 from flwr.proto.message_pb2 import ObjectTree, PushObjectRequest
 from flwr.proto.node_pb2 import Node as FlowerNode
@@ -39,6 +41,7 @@ from sottovoce.common.invitation import new_private_key
 from sottovoce.common.messages import Receipt
 from sottovoce.server.deployment.control import Control
 from sottovoce.server.deployment.folder import ServerFolder
+from sottovoce.server.deployment.settings import split
 from sottovoce.server.deployment.setup import invite
 from sottovoce.server.deployment.supervisor import environment
 from sottovoce.server.deployment.tasks import DELIVERY_S
@@ -182,6 +185,37 @@ def test_control_is_not_there_for_a_network(server: ServerFolder, path: str) -> 
     answer = httpx.post(f"https://{server.settings.listen}{path}", verify=context)
     assert answer.status_code == 404
     assert Control(server).ready(), "and it is there on loopback"
+
+
+def as_nobody(server: ServerFolder, headers: str) -> bytes:
+    """What another user of this machine is told on the loopback door: a fork that gives its rights up."""
+    host, port = split(server.settings.control)
+    context = ssl.create_default_context(cafile=server.tls / "ca.pem")
+    body = ListRunsRequest(limit=1).SerializeToString()
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgid(65534)
+            os.setuid(65534)
+            with context.wrap_socket(socket.create_connection((host, port)), server_hostname=host) as wire:
+                head = f"POST /v1/control/list-runs HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n"
+                wire.sendall(f"{head}{headers}Content-Type: application/protobuf\r\n\r\n".encode() + body)
+                os.write(write, wire.recv(64))
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as told:
+        answer = told.read()
+    os.waitpid(child, 0)
+    return answer
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("headers", ["", "X-Forwarded-For: 127.0.0.2\r\n"])
+def test_another_user_of_the_machine_is_turned_away_from_control(server: ServerFolder, headers: str) -> None:
+    assert as_nobody(server, headers).startswith(b"HTTP/1.1 403")
+    assert Control(server).ready(), "the server's own processes are not"
 
 
 def test_rubbish_from_a_member_is_refused_and_the_server_goes_on(server: ServerFolder) -> None:
