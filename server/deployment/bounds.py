@@ -116,11 +116,9 @@ class BoundedState(InMemoryLinkState):
         return session is not None and bool(session.pending_object_ids)
 
     def _fits(self, message: Message, parts: Parts) -> bool:
-        """Whether a tree agrees with what is there: no known object changes, and a known message gets no new ones."""
+        """Whether a tree agrees with what is there: an object that is known has the same parts in it."""
         known = {name: self._objects.store[name] for name in parts if name in self._objects.store}
-        again = message.metadata.message_id in self.message_res_store
-        changed = any(tuple(entry.child_object_ids) != parts[name] for name, entry in known.items())
-        if changed or (again and len(known) < len(parts)):
+        if any(tuple(entry.child_object_ids) != parts[name] for name, entry in known.items()):
             log.warning("node %d pushes another tree for what is known: refused", message.metadata.src_node_id)
             return False
         return True
