@@ -257,7 +257,7 @@ def send(caller: Caller, node: FlowerNode, reply: Message) -> PushMessagesReques
 
 
 def chunks(count: int, size: int) -> list[ArrayChunk]:
-    return [ArrayChunk(os.urandom(size)) for _ in range(count)]
+    return [ArrayChunk(memoryview(os.urandom(size))) for _ in range(count)]
 
 
 def resident_mib(process: subprocess.Popen[bytes]) -> float:
