@@ -28,10 +28,13 @@ from sottovoce.client.app import HOME
 from sottovoce.client.executor import Executor, Workers
 from sottovoce.client.home import Home
 from sottovoce.common.errors import ConfigError
+from sottovoce.common.supervised import supervised
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.5
+AT_WORK_S = 0.05
+"""While all workers are at work nobody is asked for tasks: looking whether one is done costs next to nothing."""
 FIRST_DELAY_S, LONGEST_DELAY_S = 1.0, 60.0
 STEADY_S = 60.0
 """A SuperNode that was up for that long was well: its next end is met with the shortest delay."""
@@ -93,7 +96,7 @@ class NodeSupervisor:
             *("--max-wait-time", str(GIVE_UP_S)),
         ]
         log.info("connecting to %s", address)
-        self._node = subprocess.Popen(command, env=os.environ | QUIET)  # noqa: S603
+        self._node = subprocess.Popen(command, env=os.environ | QUIET | supervised())  # noqa: S603
         self._executor = Executor(f"127.0.0.1:{port}", secret, self.workers)
         self._started, self.starts = time.monotonic(), self.starts + 1
 
@@ -160,8 +163,9 @@ def keep_up(nodes: Sequence[NodeSupervisor], stop: threading.Event) -> None:
     with ExitStack() as held:
         for node in nodes:
             held.enter_context(node.alone())
+        shared = {node.workers for node in nodes}
         try:
-            while not stop.wait(LOOK_EVERY_S):
+            while not stop.wait(LOOK_EVERY_S if any(workers.free for workers in shared) else AT_WORK_S):
                 # In another order each time, so that where workers are few, no device is always the last one.
                 for node in random.sample(nodes, len(nodes)):
                     node.step()
@@ -170,7 +174,8 @@ def keep_up(nodes: Sequence[NodeSupervisor], stop: threading.Event) -> None:
                 node.tell_to_end()
             for node in nodes:
                 node.end()
-                node.workers.close()
+            for workers in shared:
+                workers.close()
 
 
 def _write_private(path: Path, content: bytes) -> None:

@@ -29,6 +29,7 @@ from flwr.superlink.cli.flower_superlink import SuperLinkLifespan
 from flwr.superlink.config_loader import SuperLinkLifespanConfig
 from flwr.superlink.main import create_app
 
+from sottovoce.common.supervised import supervisor
 from sottovoce.server.deployment.bounds import BoundedState, largest_answer
 from sottovoce.server.deployment.folder import ServerFolder
 from sottovoce.server.deployment.gate import Gate, OwnDoor
@@ -91,7 +92,7 @@ class _Server(uvicorn.Server):
 
 async def serve(folder: ServerFolder) -> None:
     """Run until told to stop by SIGTERM or SIGINT, or until the supervisor is gone."""
-    settings, parent = folder.settings, os.getppid()
+    settings, parent = folder.settings, supervisor()
     app = create_app(_flower_settings(folder), SuperLinkLifespan)
     admission = Admission(folder.registry, _bounded(app, folder))
     admission.sync()

@@ -96,6 +96,24 @@ def test_a_server_that_is_away_is_tried_at_each_address_and_nothing_is_left(
 
 
 @pytest.mark.slow
+def test_a_supernode_whose_supervisor_died_before_it_was_up_ends(tmp_path: Path) -> None:
+    """It then belongs to init, as far as the system tells."""
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    home = joined_home(tmp_path / "home", KEY)
+    supervisor = NodeSupervisor(home)
+    supervisor._start()
+    assert supervisor._node is not None
+    command = list(map(str, supervisor._node.args))  # type: ignore[arg-type]
+    orphan = subprocess.Popen(command, env=os.environ | {"SOTTOVOCE_SUPERVISOR": str(gone.pid)})
+    try:
+        orphan.wait(60)
+    finally:
+        orphan.kill()
+        supervisor.end()
+
+
+@pytest.mark.slow
 def test_a_supervisor_that_is_killed_takes_its_supernode_along(tmp_path: Path) -> None:
     home = joined_home(tmp_path / "home", KEY)
     command = [sys.executable, "-m", "sottovoce.cli.main", "client", "run", "--home", str(home.folder)]
