@@ -36,6 +36,7 @@ from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supercore.protobuf.client import ProtobufRequestContext
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
+from foreign import as_nobody, needs_root
 
 from sottovoce.common.invitation import new_private_key
 from sottovoce.common.messages import Receipt
@@ -187,34 +188,20 @@ def test_control_is_not_there_for_a_network(server: ServerFolder, path: str) -> 
     assert Control(server).ready(), "and it is there on loopback"
 
 
-def as_nobody(server: ServerFolder, headers: str) -> bytes:
-    """What another user of this machine is told on the loopback door: a fork that gives its rights up."""
+@needs_root
+@pytest.mark.parametrize("headers", ["", "X-Forwarded-For: 127.0.0.2\r\n"])
+def test_another_user_of_the_machine_is_turned_away_from_control(server: ServerFolder, headers: str) -> None:
     host, port = split(server.settings.control)
     context = ssl.create_default_context(cafile=server.tls / "ca.pem")
     body = ListRunsRequest(limit=1).SerializeToString()
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.setgid(65534)
-            os.setuid(65534)
-            with context.wrap_socket(socket.create_connection((host, port)), server_hostname=host) as wire:
-                head = f"POST /v1/control/list-runs HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n"
-                wire.sendall(f"{head}{headers}Content-Type: application/protobuf\r\n\r\n".encode() + body)
-                os.write(write, wire.recv(64))
-        finally:
-            os._exit(0)
-    os.close(write)
-    with os.fdopen(read, "rb") as told:
-        answer = told.read()
-    os.waitpid(child, 0)
-    return answer
+    head = f"POST /v1/control/list-runs HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n{headers}"
 
+    def told() -> bytes:
+        with context.wrap_socket(socket.create_connection((host, port)), server_hostname=host) as wire:
+            wire.sendall(f"{head}Content-Type: application/protobuf\r\n\r\n".encode() + body)
+            return wire.recv(64)
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
-@pytest.mark.parametrize("headers", ["", "X-Forwarded-For: 127.0.0.2\r\n"])
-def test_another_user_of_the_machine_is_turned_away_from_control(server: ServerFolder, headers: str) -> None:
-    assert as_nobody(server, headers).startswith(b"HTTP/1.1 403")
+    assert as_nobody(told).startswith(b"HTTP/1.1 403")
     assert Control(server).ready(), "the server's own processes are not"
 
 
