@@ -75,7 +75,10 @@ class NodeSupervisor:
                 self._started = time.monotonic()
                 self._retry_later()
         if self._executor is not None:
-            self._executor.step()
+            try:
+                self._executor.step()
+            except OSError as error:  # the message is not answered; the next one may be
+                log.warning("no worker could be started: %s", error.strerror)
 
     def _start(self) -> None:
         folder, secret = self._folder(), secrets.token_bytes(32)

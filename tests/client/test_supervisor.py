@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -73,6 +74,17 @@ def test_a_full_disk_does_not_end_it(tmp_path: Path, monkeypatch: pytest.MonkeyP
     supervisor.step()
     assert supervisor.starts == 0
     assert supervisor._not_before > time.monotonic()
+
+
+def test_a_worker_that_cannot_be_started_does_not_end_it(tmp_path: Path) -> None:
+    class Full:
+        def step(self) -> None:
+            raise OSError(12, "Cannot allocate memory")
+
+    supervisor = NodeSupervisor(joined_home(tmp_path / "home", KEY))
+    supervisor._not_before = math.inf
+    supervisor._executor = Full()  # type: ignore[assignment]
+    supervisor.step()
 
 
 @pytest.mark.slow
