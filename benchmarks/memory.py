@@ -29,30 +29,36 @@ def run_measured(command: Sequence[str], environment: Mapping[str, str], folder:
         CommandFailedError: it ended with an error.
     """
     with tempfile.TemporaryFile("w+") as said:
-        with subprocess.Popen(command, env=environment, cwd=folder, stdout=said, stderr=said) as process:
-            peak = _Peak(process.pid)
-            peak.start()
+        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=said, stderr=said)
+        with process, Peak(process.pid) as peak:
             status = process.wait()
-            peak.ended.set()
-            peak.join()
         if status:
             said.seek(0)
             raise CommandFailedError(f"{' '.join(command)} ended with {status}:\n{said.read()[-2000:]}")
     return peak.mib
 
 
-class _Peak(Thread):
-    """Samples a process tree until `ended` is set."""
+class Peak(Thread):
+    """The peak PSS of a process tree while the block runs, in MiB."""
 
-    def __init__(self, root: int) -> None:
+    def __init__(self, root: int, interval_s: float = INTERVAL_S) -> None:
         super().__init__(daemon=True)
-        self.ended = Event()
         self.mib = 0.0
-        self._root = root
+        self._ended = Event()
+        self._root, self._interval_s = root, interval_s
 
     def run(self) -> None:
-        while not self.ended.wait(INTERVAL_S):
+        """Sample until the block ends."""
+        while not self._ended.wait(self._interval_s):
             self.mib = max(self.mib, _tree_pss(self._root) / 2**20)
+
+    def __enter__(self) -> Peak:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self.join()
 
 
 def _tree_pss(root: int) -> int:

@@ -29,8 +29,8 @@ def prepare(source: str, limit: int | None = None) -> Population:
     return Population(
         vectors=vectors,
         popularity=np.log(counts + 1.0).astype(np.float32),
-        states=np.matmul(mixing, vectors[positions.history]),
-        history=positions.history.astype(np.int64),
+        states=np.matmul(mixing, vectors[positions.history.padded()]),
+        history=positions.history.padded().astype(np.int64),
         mixing=mixing,
         targets=np.maximum(positions.targets, 0),
         weights=(valid / np.maximum(valid.sum(axis=1, keepdims=True), 1)).astype(np.float32),
@@ -48,8 +48,7 @@ def _met(positions: Positions, items: int) -> NDArray[np.bool_]:
     users, window = positions.targets.shape
     met = np.zeros((users, window, items), dtype=bool)
     for user in range(users):
-        earlier = positions.earlier[user]
-        met[user][:, earlier[earlier >= 0]] = True
+        met[user][:, positions.earlier.select(np.array([user])).rows] = True
         for place, target in enumerate(positions.targets[user, :-1]):
             if target >= 0:
                 met[user, place + 1 :, target] = True

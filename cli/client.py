@@ -63,16 +63,24 @@ def import_(
 
 
 @client.command()
-def run(home: Folder = None) -> int:
+def run(
+    home: Annotated[
+        list[Path] | None, typer.Option("--home", metavar="DIR", help="The device's folder; repeat for several.")
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Messages answered at a time, 330 MB each.")] = 1,
+) -> int:
     """Take part until stopped: answer the server's requests, and receive its models."""
-    from sottovoce.client.supervisor import NodeSupervisor
+    from sottovoce.client.executor import Workers
+    from sottovoce.client.supervisor import NodeSupervisor, keep_up
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("sottovoce").setLevel(logging.INFO)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    NodeSupervisor(_home(home)).run(stop)
+    shared = Workers(workers)
+    homes = [_home(folder) for folder in home] if home else [_home(None)]
+    keep_up([NodeSupervisor(each, shared) for each in homes], stop)
     return 0
 
 
@@ -95,7 +103,7 @@ def status(home: Folder = None, as_json: Annotated[bool, typer.Option("--json", 
     )
     table = Table("when (UTC)", "release", "bytes", "sha256", title="What left this device for a model")
     for sent in facts["sent"]:
-        table.add_row(sent["at"], escape(sent["release"]), str(sent["bytes"]), sent["sha256"][:16])
+        table.add_row(sent["at"], escape(sent["release"]), str(sent["bytes"]), sent["sha256"][:16] or "forgotten")
     console.print(table if facts["sent"] else "nothing left this device for a model")
     return 0
 
@@ -131,8 +139,11 @@ def forget(
     user: User = None,
 ) -> int:
     """Delete from the device's histories, for good; the ledger of what was released stays."""
-    gone = _home(home).histories.forget(user, None if item == "all" else item)
-    print(f"{gone} events are deleted and overwritten; what was released before cannot be taken back")
+    gone = _home(home).forget(user, None if item == "all" else item)
+    print(
+        f"{gone} events are deleted and overwritten, and the hashes of the exact sums that left until now with them;"
+        " what was released before cannot be taken back"
+    )
     return 0
 
 

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated
 
@@ -226,23 +228,16 @@ class HistoryStore:
 
     def histories(self, catalogue: Catalogue) -> Histories:
         """What training sees: everybody's history as positions in a catalogue, items that it lacks left out."""
-        by_user: dict[str, list[_Row]] = {}
-        with self._database.transaction(write=False) as connection:
-            for row in _events(connection, None):
-                by_user.setdefault(row[0], []).append(row)
-        users = sorted(by_user)
-        tastes = [_taste(by_user[user]) for user in users]
+        users, items, said = [], [], []
         position = catalogue.position
-        kept = [
-            [
-                (position[item], words)
-                for item, words in zip(taste.history, taste.words, strict=True)
-                if item in position
-            ]
-            for taste in tastes
-        ]
-        histories = Histories.from_lists(users, [[item for item, _ in history] for history in kept])
-        said = [words for history in kept for _, words in history]
+        with self._database.transaction(write=False) as connection:
+            for user, rows in groupby(_events(connection, None), key=itemgetter(0)):  # one user at a time in memory
+                taste = _taste(rows)
+                kept = [place for place, item in enumerate(taste.history) if item in position]
+                users.append(user)
+                items.append(np.array([position[taste.history[place]] for place in kept], dtype=np.int64))
+                said += [taste.words[place] for place in kept]
+        histories = Histories.from_lists(users, items)
         return replace(histories, words=np.array(said, dtype=np.str_)) if any(said) else histories
 
 
@@ -250,8 +245,8 @@ _Row = tuple[str, str, str, float, str]
 
 
 def _events(connection: sqlite3.Connection, user: str | None) -> Iterator[_Row]:
-    """User, kind, item, time and words of what stands, in the order of time."""
-    query = f"{_STANDING} AND (?1 IS NULL OR user = ?1) ORDER BY at, id"
+    """User, kind, item, time and words of what stands, user by user, in the order of time."""
+    query = f"{_STANDING} AND (?1 IS NULL OR user = ?1) ORDER BY user, at, id"
     for name, kind, item, at, _, words in connection.execute(query, (user,)):
         yield str(name), str(kind), str(item), float(at), str(words)
 

@@ -1,7 +1,7 @@
 """The home of one device: everything that it keeps, in one private folder.
 
 histories.sqlite   what its people did: never leaves it, and can be forgotten
-ledger.sqlite      what its people's releases cost: is never forgotten, not even by joining again
+ledger.sqlite      what its people's releases cost: is never forgotten, not even by joining again; hashes in it are
 owner.toml         what its owner allows
 invitation.json    which federation it belongs to, and its own key
 bundles/           the last two models of that federation
@@ -114,6 +114,20 @@ class Home:
     def sent(self) -> list[Sent]:
         """What left this device for a model, oldest first: when, how large, its hash, which release."""
         return self.ledger.sent()
+
+    def forget(self, user: str | None, item: str | None = None) -> int:
+        """Delete from the histories, as `HistoryStore.forget` does, and the hashes of all exact sums that left before.
+
+        The histories go first: a sum that is being made meanwhile either lacks what was forgotten, or is not sent.
+
+        Raises:
+            DataError, LedgerError: one of them could not be written; the other was, if it could be.
+        """
+        try:
+            return self.histories.forget(user, item)
+        finally:
+            if (self.folder / "ledger.sqlite").exists():
+                self.ledger.forget_sums()
 
     def join(self, invitation: Invitation) -> Home:
         """Accept an invitation, in the place of an earlier one; ledger and histories stay.

@@ -66,7 +66,7 @@ class Node:
         except BudgetSpentError:
             return replace(own, refusal="the owner's budget does not allow this release")
         except LedgerError:
-            return replace(own, refusal="this release was asked for before, with another plan or model")
+            return replace(own, refusal="this release was asked for before, and is not made again")
         except RequestRefusedError as error:
             return replace(own, refusal=str(error))
 

@@ -27,23 +27,67 @@ TextStates = Callable[[Histories, Sequence[IntArray]], Sequence[FloatArray]]
 
 
 @dataclass(frozen=True)
+class Rows:
+    """Rows of the catalogue of some users, of each as many as there are: the longest history takes no room of others.
+
+    Attributes:
+        offsets: Where each user's begin and end in `rows`, shape [U + 1].
+        rows: All of them, one user after the other.
+    """
+
+    offsets: IntArray
+    rows: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, each: Sequence[IntArray]) -> Rows:
+        """Of one array per user."""
+        offsets = np.concatenate([[0], np.cumsum([len(one) for one in each])]).astype(np.int64)
+        rows = np.empty(offsets[-1], np.int32)
+        for user, one in enumerate(each):
+            rows[offsets[user] : offsets[user + 1]] = one
+        return cls(offsets, rows)
+
+    @property
+    def lengths(self) -> IntArray:
+        """How many each user has, shape [U]."""
+        return np.diff(self.offsets)
+
+    @property
+    def longest(self) -> int:
+        """How many the user has who has most."""
+        return int(self.lengths.max(initial=0))
+
+    def select(self, users: IntArray) -> Rows:
+        """Those of some users, in that order."""
+        starts, lengths = self.offsets[users], self.lengths[users]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        return Rows(offsets, self.rows[np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)])
+
+    def padded(self) -> NDArray[np.int32]:
+        """Shape [U, longest], padded at the end with -1."""
+        padded = np.full((len(self.lengths), self.longest), -1, np.int32)
+        padded[np.arange(self.longest) < self.lengths[:, None]] = self.rows
+        return padded
+
+
+@dataclass(frozen=True)
 class Positions:
     """The positions of some users, padded at the front to the same number P.
 
     Attributes:
         targets: Catalogue row of the item at each position, shape [U, P]; -1 where padded.
-        earlier: Rows of the items of each user before the first position, shape [U, S]; padded with -1.
+        earlier: Rows of the items of each user before the first position.
         keys: One number per user, fixed by the user's id alone, shape [U].
-        history: Rows of the items of which states are made, shape [U, N]; padded at the end with -1.
+        history: Rows of the items of which states are made, at most N of them.
         known: How many of them come before each position, shape [U, P]; zero where padded.
         recency: How much each of them counts: row t holds the weights after t interactions, shape [N + 1, N].
         states: State before each position, shape [U, P, d], where it is made of a text and not of items.
     """
 
     targets: IntArray
-    earlier: NDArray[np.int32]
+    earlier: Rows
     keys: NDArray[np.uint64]
-    history: NDArray[np.int32]
+    history: Rows
     known: IntArray
     recency: FloatArray
     states: FloatArray | None = None
@@ -57,9 +101,9 @@ class Positions:
         padding = int((targets < 0).sum(axis=1).min(initial=targets.shape[1]))
         return Positions(
             targets=targets[:, padding:],
-            earlier=_trimmed(self.earlier[rows]),
+            earlier=self.earlier.select(rows),
             keys=self.keys[rows],
-            history=_trimmed(self.history[rows]),
+            history=self.history.select(rows),
             known=self.known[rows, padding:],
             recency=self.recency,
             states=None if self.states is None else self.states[rows, padding:],
@@ -68,7 +112,7 @@ class Positions:
     def batches(self, limit: int) -> Iterator[Positions]:
         """The same users in batches of at most `limit` positions (or one user), neighbours in length together."""
         counts = (self.targets >= 0).sum(axis=1)
-        order = np.lexsort(((self.history >= 0).sum(axis=1), counts))
+        order = np.lexsort((self.history.lengths, counts))
         start = 0
         while start < len(order):
             padded = np.arange(1, len(order) - start + 1) * counts[order[start:]]
@@ -78,7 +122,7 @@ class Positions:
 
     def mixing(self) -> FloatArray:
         """How much each item counts in each state, shape [U, P, N]: a state is the sum of its items, so weighted."""
-        return self.recency[:, : self.history.shape[1]][self.known]
+        return self.recency[:, : self.history.longest][self.known]
 
 
 def positions_of(
@@ -98,9 +142,9 @@ def positions_of(
     longest = max((len(history) for history in kept), default=0)
     filled = Positions(
         targets=np.full((len(histories), window), -1, np.int64),
-        earlier=_padded(earlier),
+        earlier=Rows.of(earlier),
         keys=np.array([_key(user) for user in histories.users], dtype=np.uint64),
-        history=_padded(kept),
+        history=Rows.of(kept),
         known=np.zeros((len(histories), window), np.int64),
         recency=recency_weights(longest, longest + 1),
     )
@@ -153,19 +197,6 @@ def popularity_sum(histories: Histories, items: int, typical_length: int, rows: 
         distinct = np.unique(histories[user])
         total[distinct] += (1 - ROUNDING_RESERVE) / np.sqrt(max(len(distinct), typical_length))
     return total
-
-
-def _padded(rows: Sequence[IntArray]) -> NDArray[np.int32]:
-    """Rows of different lengths as one array, padded at the end with -1."""
-    padded = np.full((len(rows), max(map(len, rows), default=0)), -1, np.int32)
-    for place, row in enumerate(rows):
-        padded[place, : len(row)] = row
-    return padded
-
-
-def _trimmed(rows: NDArray[np.int32]) -> NDArray[np.int32]:
-    """The same without columns that are padding in every row."""
-    return rows[:, : int((rows >= 0).sum(axis=1).max(initial=0))]
 
 
 def _key(user: str) -> int:

@@ -4,9 +4,10 @@ Flower runs the app that a server sends (a FAB), which is remote code execution 
 installed or imported: it is only checked that it names the components of the installed package and carries no code.
 Every other one is answered by an error.
 
-Run as `python -m sottovoce.client.task ADDRESS`, with the tokens of tasks on standard input, one a line;
-`client.executor` does. PyTorch is imported once, and each task is a fork of that: a new interpreter per message would
-cost more than the message, and a fork still gives back what training took, and confines a fault to one message.
+Run as `python -m sottovoce.client.task`, with a SuperNode's address and the token of a task on each line of standard
+input; `client.executor` does. PyTorch is imported once, and each task is a fork of that: a new interpreter per message
+would cost more than the message, and a fork still gives back what training took, and confines a fault to one message.
+So a worker may serve several devices: nothing of one is in memory when the next one's task is forked.
 """
 
 from __future__ import annotations
@@ -110,10 +111,10 @@ def main() -> None:
     logging.getLogger("sottovoce").setLevel(logging.INFO)
     logging.getLogger("flwr").setLevel(logging.WARNING)
     _import_all()
-    for token in sys.stdin:
+    for line in sys.stdin:
         child = os.fork()
         if child == 0:
-            answer(sys.argv[1], token.strip())
+            answer(*line.split())
         os.waitpid(child, 0)
         print(OVER, flush=True)
 

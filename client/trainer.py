@@ -66,7 +66,7 @@ def _batches(positions: Positions, layer: HeadLayer, column: IntArray) -> Iterat
     device = layer.popularity.device
     for part in positions.batches(max(1, BATCH_SCORES // len(layer.popularity))):
         targets = torch.from_numpy(column[part.targets]).to(device)
-        earlier = torch.from_numpy(column[part.earlier]).to(device)
+        earlier = torch.from_numpy(column[part.earlier.padded()]).to(device)
         prior = layer.popularity.repeat(len(part), 1)
         users, places = torch.nonzero(earlier >= 0, as_tuple=True)
         prior[users, earlier[users, places]] = -torch.inf
@@ -75,8 +75,9 @@ def _batches(positions: Positions, layer: HeadLayer, column: IntArray) -> Iterat
         if part.states is not None:
             yield Batch(torch.from_numpy(part.states).to(device), targets, weights, prior, part.keys)
             continue
-        history = torch.from_numpy(part.history).to(device)
+        rows = part.history.padded()
+        history = torch.from_numpy(rows).to(device)
         mixing = torch.from_numpy(part.mixing()).to(device)
         states = torch.bmm(mixing, embedding(history.clamp(min=0), layer.history_vectors))
-        met = (mixing, torch.from_numpy(column[part.history]).to(device))
+        met = (mixing, torch.from_numpy(column[rows]).to(device))
         yield Batch(states, targets, weights, prior, part.keys, met)

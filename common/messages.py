@@ -250,7 +250,7 @@ class _AnswerBody(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
     protocol: Literal[1]
-    partition: Annotated[int, Field(ge=0, lt=2**31)]
+    partition: Annotated[int, Field(ge=0, lt=2**32)]
     request_sha256: ShortText
     catalogue_sha256: ShortText
     space_sha256: ShortText

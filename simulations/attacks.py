@@ -82,7 +82,7 @@ def log_likelihoods(model: ScoringModel, positions: Positions) -> FloatArray:
 
 
 def _log_likelihoods(model: ScoringModel, positions: Positions) -> FloatArray:
-    states = np.matmul(positions.mixing(), model.history_vectors[positions.history])
+    states = np.matmul(positions.mixing(), model.history_vectors[positions.history.padded()])
     scores = model.scores(states)
     top = scores.max(axis=2)
     normaliser = top + np.log(np.exp(scores - top[..., None]).sum(axis=2))

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,13 +84,22 @@ class Loopback:
         """`sottovoce client run`."""
         self._start(node, "client", "run", "--home", str(self.home(node)))
 
+    def start_hub(self, name: str, nodes: Sequence[str], workers: int) -> None:
+        """`sottovoce client run` for several nodes, which share a few workers."""
+        homes = [word for node in nodes for word in ("--home", str(self.home(node)))]
+        self._start(name, "client", "run", *homes, "--workers", str(workers))
+
+    def pid(self, name: str) -> int:
+        """The process that keeps a node, a hub or the server up."""
+        return self._running[name].pid
+
     def kill(self, name: str) -> None:
         """SIGKILL what keeps a node or the server up; what it started has to notice by itself."""
         process = self._running.pop(name)
         process.kill()
         process.wait()
 
-    def stop(self, name: str, patience_s: float = 20.0) -> None:
+    def stop(self, name: str, patience_s: float = 60.0) -> None:
         """SIGTERM, and SIGKILL for what is left after a while."""
         process = self._running.pop(name)
         process.terminate()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,8 +17,9 @@ from pathlib import Path
 import servers
 from federation import random_histories
 
-from sottovoce.client.histories import Event
+from sottovoce.client.histories import Event, Kind
 from sottovoce.client.home import Home
+from sottovoce.common.errors import DataError
 from sottovoce.common.runfolder import RunFolder
 from sottovoce.server.checkpoint import Store
 from sottovoce.server.deployment.folder import ServerFolder
@@ -100,6 +103,39 @@ class Deployment:
                 env=os.environ | QUIET | environment,
                 start_new_session=True,
             )
+
+
+class App(threading.Thread):
+    """Records what somebody does, a few times a second, as the page does; knows what it was told is kept."""
+
+    def __init__(self, home: Home) -> None:
+        super().__init__(name=f"app at {home.folder.name}")
+        self._folder = home.folder
+        self._before = list(home.histories.export())
+        self._ended = threading.Event()
+        self.kept: list[str] = []
+        self.refused: list[str] = []
+
+    def run(self) -> None:
+        for number in itertools.count():
+            event = Event(user="user 0", item=f"item {number % 60}", at=1e9 + number, kind=Kind.LIKE)
+            try:
+                Home(self._folder).histories.record(event.user, event.item, event.at, event.kind)
+                self.kept.append(event.item + f" at {event.at}")
+            except DataError:
+                self.refused.append(event.item + f" at {event.at}")
+            if self._ended.wait(0.3):
+                break
+
+    def end(self) -> None:
+        """Everything that was kept is there, in its order, nothing that was refused is, and nothing else went."""
+        self._ended.set()
+        self.join()
+        lines = list(Home(self._folder).histories.export())
+        assert lines[: len(self._before)] == self._before, "a history was lost"
+        events = [Event.model_validate_json(line) for line in lines[len(self._before) :]]
+        found = [f"{event.item} at {event.at}" for event in events if 1e9 <= event.at < 1.1e9]
+        assert found == self.kept, set(self.kept) ^ set(found)
 
 
 def fill(home: Home, seed: int) -> None:

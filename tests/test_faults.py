@@ -1,5 +1,7 @@
 """Whatever befalls a federation of real processes, its run ends with a model, whole ledgers and whole histories.
 
+On every device an app records what somebody does, all the time.
+
 One fault of each kind here; `make faults` draws ten, at moments that follow from SOTTOVOCE_FAULT_SEEDS.
 """
 
@@ -15,10 +17,13 @@ from pathlib import Path
 
 import pytest
 import servers
-from processes import Deployment, check_ledgers, published, wait_until
+from processes import USERS, App, Deployment, check_ledgers, fill, published, wait_until
 
 from sottovoce.client.home import Home
+from sottovoce.common.runfolder import RunFolder
+from sottovoce.server.checkpoint import Store
 from sottovoce.server.deployment.settings import ServerSettings
+from sottovoce.server.deployment.setup import invite
 
 pytestmark = pytest.mark.slow
 
@@ -35,11 +40,17 @@ def two_nodes() -> ServerSettings:
 @pytest.fixture
 def deployment(tmp_path: Path) -> Iterator[Deployment]:
     made = Deployment.make(tmp_path, 2, two_nodes())
-    before = {name: list(home.histories.export()) for name, home in made.homes.items()}
-    yield made
-    made.stop()
-    for name, home in made.homes.items():
-        assert list(home.histories.export())[: len(before[name])] == before[name], "a history was lost"
+    apps = [App(home) for home in made.homes.values()]
+    for app in apps:
+        app.start()
+    try:
+        yield made
+    finally:
+        made.stop()
+        for app in apps:
+            app.end()
+            assert app.kept
+            assert not app.refused
 
 
 def begin(deployment: Deployment) -> Path:
@@ -63,6 +74,7 @@ def test_nothing_happens(deployment: Deployment) -> None:
     run = begin(deployment)
     deployment.homes["node-0"].histories.record("user 0", "item 7", kind="like")
     finish(deployment, run)
+    assert {record.nodes for record in Store(RunFolder(run)).records()} == {2}, "both answered each round"
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -95,14 +107,12 @@ def test_a_full_disk_on_a_node(tmp_path: Path, seed: int) -> None:
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], check=False).returncode:
         pytest.skip("needs the right to mount a file system")
+    app = None
     try:
-        from processes import USERS, fill
-
-        from sottovoce.server.deployment.setup import invite
-
         made.homes["small"] = Home(disk / "home").join(invite(made.server, "small", USERS, None))
         fill(made.homes["small"], 5)
-        before = list(made.homes["small"].histories.export())
+        app = App(made.homes["small"])
+        app.start()
         run = begin(made)
         time.sleep(moment(seed))
         try:
@@ -114,10 +124,13 @@ def test_a_full_disk_on_a_node(tmp_path: Path, seed: int) -> None:
             pass
         wait_until("the run is published", lambda: published(run))
         (disk / "ballast").unlink()
-        assert list(made.homes["small"].histories.export()) == before
+        kept = len(app.kept)
         finish(made, run)
+        assert len(app.kept) > kept, "there is room again"
     finally:
         made.stop()
+        if app is not None:
+            app.end()
         subprocess.run(["umount", "-l", str(disk)], check=False)
 
 

@@ -284,7 +284,7 @@ class Device:
         Raises:
             DataError: it could not be deleted.
         """
-        gone = self.home.histories.forget(self.user, subject)
+        gone = self.home.forget(self.user, subject)
         self.impressions.forget(self.user, subject)
         self.conversations.forget(self.user, subject)
         self.texts.forget()

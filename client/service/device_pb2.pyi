@@ -612,6 +612,7 @@ class Update(_message.Message):
     """What it was an answer to."""
     bytes: _builtins.int
     sha256: _builtins.str
+    """Empty for an exact sum that was made before something was forgotten."""
     def __init__(
         self,
         *,

@@ -9,7 +9,7 @@ from http.cookies import CookieError, SimpleCookie
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sottovoce.client.service.access import SECURITY_HEADERS, Access, Refusal
-from sottovoce.client.service.peer import is_foreign
+from sottovoce.common.peer import is_foreign
 
 MAX_BODY_BYTES = 16_384
 """A request's body is at most this long: the longest wish with its settings is a fraction of it."""

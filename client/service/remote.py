@@ -16,9 +16,9 @@ from sottovoce.client.service.device import Device, NotFoundError, TooLongError,
 from sottovoce.client.service.device_pb2_grpc import DeviceServicer
 from sottovoce.client.service.models import NoModelError
 from sottovoce.client.service.page import is_full
-from sottovoce.client.service.peer import is_foreign
 from sottovoce.client.service.views import Basis, Listing, Model, Term
 from sottovoce.common.errors import InputError, SottovoceError
+from sottovoce.common.peer import is_foreign
 
 DEFAULT_N = 10
 LARGEST_MESSAGE = 65_536

@@ -78,6 +78,7 @@ async def _serve(device: Device, port: int, grpc_port: int, ready: Callable[[Add
         raise ConfigError("--grpc-port", grpc_port, "a port that is free") from error
     config = uvicorn.Config(
         make_page(device, access), log_level="warning", access_log=False, server_header=False, lifespan="off",
+        proxy_headers=False,  # who speaks is what the system says, not what a header does
         loop="asyncio", timeout_graceful_shutdown=3,
     )  # fmt: skip
     addresses = Addresses(

@@ -183,7 +183,7 @@ class Profile:
 
 @dataclass(frozen=True)
 class Update:
-    """One message that left this device: when (UTC), for which release, how large, and its hash."""
+    """One message that left this device: when (UTC), for which release, how large, its hash (empty if forgotten)."""
 
     at: str
     release: str

@@ -2,7 +2,8 @@
 
 The guarantee: after any crash the ledger shows at least what was released, because the row of a release is committed to
 disk before anything is computed for it. What was released is kept with it, so that a retry or a resumed run gets the
-same bytes again and spends nothing more. What is not yet noised is never written here: only its size and its hash.
+same bytes again and spends nothing more. What is not yet noised is never written here: only its size and its hash, and
+the hash no longer than what it was made of.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ _MAY_PASS = frozenset(
 )
 """A lock, a full disk, a file that may not be written: not the ledger's fault. Whatever else SQLite says is damage."""
 
+_FORGOTTEN = ""
+"""In the place of the hash of an exact sum: it was made of what its people have forgotten since."""
+
 SERVER = "server"
 """The maker of a release that is noised by the server, and so touches the users of every node."""
 
@@ -70,7 +74,7 @@ class Sent:
         at: When, in UTC.
         release: Its id.
         bytes: Its size.
-        sha256: Of its content.
+        sha256: Of its content; empty for an exact sum made before something was forgotten.
         noise_multiplier: Of its noise.
     """
 
@@ -127,7 +131,8 @@ class Ledger:
 
         Raises:
             BudgetSpentError: this release would pass `cap`; nothing is written.
-            LedgerError: the same release was opened with another plan or model, or its bytes are damaged.
+            LedgerError: the same release was opened with another plan or model, or before something was forgotten, or
+                its bytes are damaged.
         """
         with self._connect() as connection:
             row = connection.execute(
@@ -136,6 +141,8 @@ class Ledger:
             if row is not None:
                 if row[0] != request_sha256:
                     raise LedgerError(f"release {release.id} was opened for another plan or model: refused")
+                if row[2] == _FORGOTTEN:
+                    raise LedgerError(f"release {release.id} was opened before something was forgotten: refused")
                 return None if row[1] is None else self._whole(release, bytes(row[1]), row[2])
             spent = self._epsilon(connection, delta, also=(release.maker, event))
             if not spent <= cap:
@@ -163,6 +170,17 @@ class Ledger:
     def record_sent(self, release: Release, payload: bytes) -> None:
         """Keep the size and the hash, not the content, of an exact sum that is about to leave."""
         self._write(release, None, payload)
+
+    def forget_sums(self) -> None:
+        """Forget the hashes of exact sums, which could confirm a guess of what they were made of.
+
+        None of these releases is made again, nor is one that was opened and not made yet: what was forgotten must be
+        neither in a later sum nor the difference between two.
+        """
+        with self._connect() as connection:
+            connection.execute(
+                "UPDATE release SET payload_sha256 = ? WHERE maker = ? AND payload IS NULL", (_FORGOTTEN, SERVER)
+            )
 
     def events(self) -> dict[str, list[ReleaseEvent]]:
         """What was released, by maker."""
@@ -207,11 +225,12 @@ class Ledger:
         with self._connect() as connection:
             changed = connection.execute(
                 "UPDATE release SET payload = ?, payload_sha256 = ?, payload_bytes = ?, sent_at = datetime('now')"
-                " WHERE id = ? AND (payload IS NULL OR payload_sha256 = ?)",
-                (kept, digest, len(payload), release.id, digest),
+                " WHERE id = ? AND (payload IS NULL OR payload_sha256 = ?) AND payload_sha256 IS NOT ?",
+                (kept, digest, len(payload), release.id, digest, _FORGOTTEN),
             ).rowcount
         if changed != 1:
-            raise LedgerError(f"release {release.id} was not opened, or was already made with other bytes: refused")
+            why = "was not opened, was already made with other bytes, or something was forgotten meanwhile"
+            raise LedgerError(f"release {release.id} {why}: refused")
 
     def _epsilon(
         self, connection: sqlite3.Connection, delta: float, also: tuple[str, ReleaseEvent] | None = None
@@ -253,6 +272,7 @@ class Ledger:
         try:
             with closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as connection:
                 connection.execute("PRAGMA synchronous = FULL")
+                connection.execute("PRAGMA secure_delete = ON")
                 connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield connection

@@ -2,10 +2,10 @@
 
 Flower 1.41 serves three APIs on one port. Fleet, which nodes speak to, authenticates them. Control and Runtime start
 runs and read messages, and ask nobody who they are. So the public port leads through this gate, which lets Fleet's
-calls through and nothing else, while the whole application listens on loopback only.
+calls through and nothing else, while the whole application listens on loopback only, for the server's own user.
 
 The gate also closes what Fleet leaves open: a body is read before its sender is known (so strangers are turned away by
-their key first, and no body is larger than a part of a message), and a reply's stated sender is not compared with the
+their key first, and no body is larger than its call needs), and a reply's stated sender is not compared with the
 node that signed the call (so one node could answer in the name of another).
 """
 
@@ -21,7 +21,9 @@ from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER
 from google.protobuf.message import DecodeError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-ACTIVATE, PUSH = "/v1/fleet/activate-node", "/v1/fleet/push-messages"
+from sottovoce.common.peer import is_foreign
+
+ACTIVATE, PUSH, PUSH_OBJECT = (f"/v1/fleet/{call}" for call in ("activate-node", "push-messages", "push-object"))
 FLEET = frozenset(
     f"/v1/fleet/{call}"
     for call in (
@@ -32,7 +34,9 @@ FLEET = frozenset(
 """What a node calls. Registering itself is not among them: nodes are invited."""
 
 MAX_BODY = 16 * 2**20
-"""Flower sends arrays in parts of 5 MiB."""
+"""Of an object: Flower sends arrays in parts of 5 MiB."""
+MAX_CALL = 2**18
+"""Of every other call: a message travels as the names of its objects."""
 
 _KEY_HEADER = FLEET_HTTP_PUBLIC_KEY_HEADER.lower().encode()
 
@@ -75,13 +79,39 @@ class Gate:
             return 404, "there is nothing here"
         if not headers.get(b"content-length", b"").isdigit():
             return 411, "the body's length is not stated"
-        if int(headers[b"content-length"]) > MAX_BODY:
+        if int(headers[b"content-length"]) > (MAX_BODY if scope["path"] == PUSH_OBJECT else MAX_CALL):
             return 413, "the body is too large"
         if not self._admitted(_key(headers)):
             # What Flower answers: its SuperNode gives up on 412 when it joins, and stops on 401 later.
             status = 412 if scope["path"] == ACTIVATE else 401
             return status, "this node is not admitted: never invited, revoked, or its invitation expired"
         return None
+
+
+class OwnDoor:
+    """An ASGI application that answers the processes of the server's own user, and nobody else's on this machine.
+
+    Where the system does not tell whose a connection is (another one than Linux), everybody on it is answered.
+
+    Args:
+        app: Flower's application.
+        port: Where it listens on loopback.
+        refused: Told why, each time a call is turned away.
+    """
+
+    def __init__(self, app: ASGIApp, port: int, refused: Callable[[str], None] = lambda _: None) -> None:
+        self._app = app
+        self._port = port
+        self._refused = refused
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a call on, or answer it with a refusal."""
+        client = scope.get("client")
+        if scope["type"] == "http" and (client is None or is_foreign(client[1], self._port)):
+            self._refused("another user of this machine")
+            await _answer(send, 403, "this is for the server's own processes")
+        elif scope["type"] in ("http", "lifespan"):
+            await self._app(scope, receive, send)
 
 
 def _key(headers: Mapping[bytes, bytes]) -> bytes:
@@ -112,7 +142,7 @@ async def _read(receive: Receive) -> bytes | None:
         if message["type"] == "http.disconnect":
             return bytes(body)
         body += message.get("body", b"")
-        if len(body) > MAX_BODY:
+        if len(body) > MAX_CALL:
             return None
         if not message.get("more_body", False):
             return bytes(body)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 from flwr.common.constant import NOOP_ACCOUNT_NAME, NOOP_FLWR_AID, TRANSPORT_TYPE_GRPC_RERE
 from flwr.server.superlink.linkstate import LinkState
 from flwr.supercore.constant import FLWR_IN_MEMORY_DB_NAME, NodeStatus
@@ -28,8 +29,10 @@ from flwr.superlink.cli.flower_superlink import SuperLinkLifespan
 from flwr.superlink.config_loader import SuperLinkLifespanConfig
 from flwr.superlink.main import create_app
 
+from sottovoce.common.supervised import supervisor
+from sottovoce.server.deployment.bounds import BoundedState, largest_answer
 from sottovoce.server.deployment.folder import ServerFolder
-from sottovoce.server.deployment.gate import Gate
+from sottovoce.server.deployment.gate import Gate, OwnDoor
 from sottovoce.server.deployment.logs import log_as_json
 from sottovoce.server.deployment.registry import Registry
 from sottovoce.server.deployment.settings import split
@@ -89,12 +92,17 @@ class _Server(uvicorn.Server):
 
 async def serve(folder: ServerFolder) -> None:
     """Run until told to stop by SIGTERM or SIGINT, or until the supervisor is gone."""
-    settings, parent = folder.settings, os.getppid()
+    settings, parent = folder.settings, supervisor()
     app = create_app(_flower_settings(folder), SuperLinkLifespan)
-    admission = Admission(folder.registry, app.state.linkstate_factory.state())
+    admission = Admission(folder.registry, _bounded(app, folder))
     admission.sync()
-    gate = Gate(app, admission.admitted, lambda reason: log.warning("a call was refused: %s", reason))
-    control = _server(folder, app, settings.control, lifespan="on")
+
+    def refused(reason: str) -> None:
+        log.warning("a call was refused: %s", reason)
+
+    gate = Gate(app, admission.admitted, refused)
+    door = OwnDoor(app, split(settings.control)[1], refused)
+    control = _server(folder, door, settings.control, lifespan="on")
     fleet = _server(folder, gate, settings.listen, lifespan="off", limit_concurrency=MAX_CONNECTIONS)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -114,6 +122,14 @@ async def serve(folder: ServerFolder) -> None:
     await asyncio.gather(*serving)
 
 
+def _bounded(app: FastAPI, folder: ServerFolder) -> LinkState:
+    """Put a state in the place of Flower's own that holds nodes to a bound."""
+    factory = app.state.linkstate_factory
+    store = factory.objectstore_factory.store()
+    factory.state_instance = state = BoundedState(factory.federation_manager, store, lambda: largest_answer(folder))
+    return state
+
+
 def _server(folder: ServerFolder, app: Any, address: str, **options: Any) -> _Server:  # noqa: ANN401
     host, port = split(address)
     return _Server(
@@ -127,6 +143,7 @@ def _server(folder: ServerFolder, app: Any, address: str, **options: Any) -> _Se
             log_config=None,
             timeout_graceful_shutdown=3,
             server_header=False,
+            proxy_headers=False,  # who speaks is what the system says, not what a header does
             **options,
         )
     )

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sottovoce.common.errors import FederationError, SottovoceError
+from sottovoce.common.supervised import supervised
 from sottovoce.server.deployment.control import Control
 from sottovoce.server.deployment.folder import SERVER_VARIABLE, ServerFolder, locked
 from sottovoce.server.deployment.monitoring import Monitor, serve_status
@@ -190,7 +191,7 @@ class Supervisor:
 
 def environment(folder: ServerFolder) -> dict[str, str]:
     """The environment of a server's processes: Flower tells nobody, installs nothing, and looks for work often."""
-    own = {
+    own = supervised() | {
         SERVER_VARIABLE: str(folder.path),
         "FLWR_HOME": str(folder.path / "flower"),
         "FLWR_TELEMETRY_ENABLED": "0",

@@ -19,8 +19,11 @@ from hypothesis import strategies as st
 
 from sottovoce.client.app import receive, train
 from sottovoce.client.deployed import deployed_node
+from sottovoce.client.histories import HistoryStore
 from sottovoce.client.home import Home
 from sottovoce.client.owner import Conditions, Owner
+from sottovoce.common.catalogue import Catalogue
+from sottovoce.common.history import Histories
 from sottovoce.common.messages import Answer, Publication, Receipt, Request
 from sottovoce.common.privacy.ledger import Release
 from sottovoce.common.privacy.plan import PrivacyPlan, Trust, make_plan
@@ -88,6 +91,40 @@ def test_feedback_counts_in_the_next_round(home: Home) -> None:
     assert 0 < second[3] < first[3]
     home.histories.forget(None)
     assert not ask(home, request("popularity", 3, made)).sums["popularity"].any()
+
+
+@pytest.mark.parametrize("name", ["popularity", "head"])
+def test_what_was_forgotten_is_not_the_difference_between_two_sums(home: Home, name: str) -> None:
+    assert not ask(home, request(name)).refusal
+    assert not ask(home, request(name)).refusal, "a server that lost the answer may ask again"
+    home.forget("ann", "item 3")
+    again = ask(home, request(name))
+    assert (again.refusal, again.sums) == ("this release was asked for before, and is not made again", {})
+    assert not ask(home, request(name, 2)).refusal, "the next release goes on"
+
+
+def test_a_sum_that_was_being_made_while_something_was_forgotten_does_not_leave(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = HistoryStore.histories
+
+    def meanwhile(store: HistoryStore, catalogue: Catalogue) -> Histories:
+        read = made(store, catalogue)
+        home.forget("ann", "item 3")
+        return read
+
+    monkeypatch.setattr(HistoryStore, "histories", meanwhile)
+    answer = ask(home, request("popularity"))
+    assert answer.refusal
+    assert not answer.sums
+    assert not home.sent()
+
+
+def test_a_noised_sum_comes_again_after_forgetting(home: Home) -> None:
+    first = ask(home, request("popularity", made=plan(Trust.NODE))).sums["popularity"]
+    home.forget(None)
+    again = ask(home, request("popularity", made=plan(Trust.NODE))).sums["popularity"]
+    np.testing.assert_array_equal(first, again)
 
 
 DECLINED: list[tuple[str, Callable[[Home], Request], str]] = [
@@ -171,6 +208,17 @@ def test_a_device_without_a_model_or_with_a_damaged_one_declines(home: Home, tmp
     assert current is not None
     (current / "items.safetensors").write_bytes(b"x")
     assert ask(home, request()).refusal == "the model on this device is damaged"
+
+
+def test_an_answer_is_taken_whatever_its_device_is_called(home: Home, tmp_path: Path) -> None:
+    places = []
+    for name in ("attic", "hall", "home-1"):
+        other = joined_home(tmp_path / name, KEY, node=name)
+        other.bundles.install(signed_bundle(tmp_path / f"of {name}", KEY, 1))
+        answer = ask(other, request("popularity"))
+        assert not answer.refusal
+        places.append(answer.partition)
+    assert max(places) >= 2**31
 
 
 def test_a_device_keeps_its_place_from_run_to_run(home: Home, tmp_path: Path) -> None:

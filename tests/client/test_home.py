@@ -58,11 +58,34 @@ def test_neither_forgetting_nor_joining_again_touches_the_ledger(tmp_path: Path)
     home.histories.record("owner", "item 1")
     release(home)
     before = home.ledger.epsilon(1e-5)
-    home.histories.forget(None)
+    home.forget(None)
     again = home.join(invitation(SigningKey.generate(), federation="chess-club"))
     assert again.joined.federation == "chess-club"
     assert again.ledger.epsilon(1e-5) == before > 0
     assert again.sent() == home.sent()
+
+
+def test_after_forgetting_no_hash_confirms_a_guess(tmp_path: Path) -> None:
+    home = joined_home(tmp_path / "home", KEY)
+    home.histories.record("owner", "item 1")
+    release(home)
+    [before] = home.sent()
+    noised = Release("people", "run", 2, "head", "node")
+    home.ledger.open(noised, ReleaseEvent("head", 1.0, 1.0, 1), "sha", "os", 8.0, 1e-5)
+    home.ledger.persist(noised, b"noised sums")
+    assert home.forget(None) == 1
+    exact, private = home.sent()
+    assert (exact.at, exact.release, exact.bytes, exact.sha256) == (before.at, before.release, 4, "")
+    assert private.sha256, "a noised sum tells no more than its release did"
+    kept = b"".join(path.read_bytes() for path in home.folder.iterdir() if path.is_file())
+    assert before.sha256.encode() not in kept
+
+
+def test_forgetting_needs_no_ledger(tmp_path: Path) -> None:
+    home = joined_home(tmp_path / "home", KEY)
+    home.histories.record("owner", "item 1")
+    (home.folder / "ledger.sqlite").unlink()
+    assert Home(home.folder).forget("owner", "item 1") == 1
 
 
 def test_under_a_new_name_a_device_has_no_new_budget(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_under_node_trust_a_retry_gets_the_same_bytes(node: Node) -> None:
     first, second = node.answer(request), node.answer(request)
     assert all(np.array_equal(first.sums[part], second.sums[part]) for part in first.sums)
     other = make_request(plan(Trust.NODE), head=random_head(seed=9))
-    assert node.answer(other).refusal == "this release was asked for before, with another plan or model"
+    assert node.answer(other).refusal == "this release was asked for before, and is not made again"
 
 
 def test_a_node_stops_at_its_owners_cap_whatever_a_server_asks(node: Node) -> None:

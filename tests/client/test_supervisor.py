@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from devices import joined_home
 
 from sottovoce.client import supervisor as module
 from sottovoce.client.home import Home
-from sottovoce.client.supervisor import NodeSupervisor
+from sottovoce.client.supervisor import NodeSupervisor, keep_up
 from sottovoce.common.errors import ConfigError, DataError
 from sottovoce.common.signature import SigningKey
 
@@ -37,16 +38,16 @@ def processes_with(words: str) -> list[int]:
 
 def test_a_device_that_joined_nothing_is_told_so(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="client join"):
-        NodeSupervisor(Home(tmp_path / "home")).run(threading.Event())
+        keep_up([NodeSupervisor(Home(tmp_path / "home"))], threading.Event())
 
 
 def test_two_supervisors_of_one_device_are_one_too_many(tmp_path: Path) -> None:
     home = joined_home(tmp_path / "home", KEY)
     stop = threading.Event()
     stop.set()
-    with NodeSupervisor(home)._alone(), pytest.raises(ConfigError, match="kept up by another process"):
-        NodeSupervisor(home).run(stop)
-    NodeSupervisor(home).run(stop)
+    with NodeSupervisor(home).alone(), pytest.raises(ConfigError, match="kept up by another process"):
+        keep_up([NodeSupervisor(home)], stop)
+    keep_up([NodeSupervisor(home)], stop)
 
 
 def test_each_failure_in_a_row_doubles_the_pause(tmp_path: Path) -> None:
@@ -75,6 +76,17 @@ def test_a_full_disk_does_not_end_it(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert supervisor._not_before > time.monotonic()
 
 
+def test_a_worker_that_cannot_be_started_does_not_end_it(tmp_path: Path) -> None:
+    class Full:
+        def step(self) -> None:
+            raise OSError(12, "Cannot allocate memory")
+
+    supervisor = NodeSupervisor(joined_home(tmp_path / "home", KEY))
+    supervisor._not_before = math.inf
+    supervisor._executor = Full()  # type: ignore[assignment]
+    supervisor.step()
+
+
 @pytest.mark.slow
 def test_a_server_that_is_away_is_tried_at_each_address_and_nothing_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -83,7 +95,7 @@ def test_a_server_that_is_away_is_tried_at_each_address_and_nothing_is_left(
     monkeypatch.setattr(module, "LONGEST_DELAY_S", 0.2)
     home = joined_home(tmp_path / "home", KEY, addresses=("127.0.0.1:9", "127.0.0.1:10"))
     supervisor, stop = NodeSupervisor(home), threading.Event()
-    thread = threading.Thread(target=supervisor.run, args=(stop,))
+    thread = threading.Thread(target=keep_up, args=([supervisor], stop))
     thread.start()
     end = time.monotonic() + 90
     while supervisor.starts < 3 and time.monotonic() < end:
@@ -93,6 +105,24 @@ def test_a_server_that_is_away_is_tried_at_each_address_and_nothing_is_left(
     assert supervisor.starts >= 3
     assert processes_with(str(home.folder)) == []
     assert not (home.folder / "supernode").exists()
+
+
+@pytest.mark.slow
+def test_a_supernode_whose_supervisor_died_before_it_was_up_ends(tmp_path: Path) -> None:
+    """It then belongs to init, as far as the system tells."""
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    home = joined_home(tmp_path / "home", KEY)
+    supervisor = NodeSupervisor(home)
+    supervisor._start()
+    assert supervisor._node is not None
+    command = list(map(str, supervisor._node.args))  # type: ignore[arg-type]
+    orphan = subprocess.Popen(command, env=os.environ | {"SOTTOVOCE_SUPERVISOR": str(gone.pid)})
+    try:
+        orphan.wait(60)
+    finally:
+        orphan.kill()
+        supervisor.end()
 
 
 @pytest.mark.slow

@@ -244,10 +244,28 @@ def test_positions_do_not_know_the_future() -> None:
     vectors = space().vectors
     history = np.array([7, 1, 30, 12, 5, 44])
     positions = positions_of(Histories.from_lists(["a"], [history]), 5)
-    made = positions.mixing() @ vectors[positions.history]
+    made = positions.mixing() @ vectors[positions.history.padded()]
     for t in range(1, 6):
         assert positions.targets[0, t - 1] == history[t]
         assert np.allclose(made[0, t - 1], state_of(history[:t], vectors), atol=1e-6)
+
+
+def test_a_long_history_takes_no_room_of_the_others() -> None:
+    rng = np.random.default_rng(4)
+    lengths = [2_000, *[12] * 500]
+    many = Histories.from_lists(
+        [f"u{number}" for number in range(501)], [rng.integers(0, 60, length) for length in lengths]
+    )
+    positions = positions_of(many, WINDOW)
+    assert positions.history.rows.size == sum(lengths)
+    padded = positions.history.padded()
+    assert padded.shape == (501, 2_000)
+    for user in (0, 1, 500):
+        np.testing.assert_array_equal(padded[user, : lengths[user]], many[user])
+        assert (padded[user, lengths[user] :] == -1).all()
+    rows = np.array([500, 0, 3])
+    np.testing.assert_array_equal(positions.select(rows).history.padded(), padded[rows])
+    np.testing.assert_array_equal(positions.select(rows[:1]).history.padded(), padded[rows[:1], :12])
 
 
 def test_of_a_long_history_the_latest_interactions_count(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,7 +275,7 @@ def test_of_a_long_history_the_latest_interactions_count(monkeypatch: pytest.Mon
     expected = fast(random_head(), whole, 1.0)
     monkeypatch.setattr(states, "MEMORY", 800)
     positions = positions_of(whole, WINDOW)
-    assert positions.history.shape == (1, 800)
+    assert positions.history.longest == 800
     assert positions.targets[0].tolist() == list(range(53, 60))
     assert_close(fast(random_head(), whole, 1.0), expected)
-    assert np.isin(history[:903], positions.earlier).all()
+    assert np.isin(history[:903], positions.earlier.rows).all()

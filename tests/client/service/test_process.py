@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from foreign import as_nobody, needs_root
 from served import make_bundle, service
 
 from sottovoce.client.home import Home
@@ -44,6 +45,23 @@ def test_no_torch_in_the_process(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert not TRAINS & set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.slow
+@needs_root
+def test_another_user_is_turned_away_whatever_it_says_of_itself(tmp_path: Path) -> None:
+    with service(tmp_path / "home", make_bundle(tmp_path / "bundle")) as running:
+        host, port = running.origin.removeprefix("http://").split(":")
+
+        def told(headers: str) -> bytes:
+            with socket.create_connection((host, int(port))) as wire:
+                head = f"GET /api/list HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer {running.token}\r\n"
+                wire.sendall(f"{head}{headers}\r\n".encode())
+                return wire.recv(64)
+
+        assert not told("").startswith(b"HTTP/1.1 403")
+        for headers in ("", "X-Forwarded-For: 127.0.0.2\r\n"):
+            assert as_nobody(lambda said=headers: told(said)).startswith(b"HTTP/1.1 403")  # type: ignore[misc]
 
 
 @pytest.mark.slow

@@ -104,6 +104,23 @@ def test_an_exact_sum_is_never_written(ledger: Ledger) -> None:
     assert (size, kept) == (len(b"an exact sum"), None)
 
 
+def test_an_exact_sum_that_was_forgotten_is_not_made_again_and_stays_paid(ledger: Ledger) -> None:
+    open_release(ledger, release(0))
+    ledger.record_sent(release(0), b"an exact sum")
+    open_release(ledger, release(1))
+    spent = ledger.epsilon(DELTA)
+    ledger.forget_sums()
+    for number in range(2):
+        with pytest.raises(LedgerError, match="forgotten"):
+            open_release(ledger, release(number))
+        with pytest.raises(LedgerError, match="forgotten"):
+            ledger.record_sent(release(number), b"another exact sum")
+    assert ledger.epsilon(DELTA) == spent
+    open_release(ledger, release(2))
+    ledger.record_sent(release(2), b"a sum of what is left")
+    assert [bool(sent.sha256) for sent in ledger.sent()] == [False, True]
+
+
 def test_only_its_owner_reads_a_ledger(ledger: Ledger) -> None:
     assert stat.S_IMODE(ledger.path.stat().st_mode) == 0o600
 

@@ -14,7 +14,7 @@ from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER
 from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES
 from starlette.types import Receive, Scope, Send
 
-from sottovoce.server.deployment.gate import ACTIVATE, FLEET, MAX_BODY, PUSH, Gate
+from sottovoce.server.deployment.gate import ACTIVATE, FLEET, MAX_BODY, MAX_CALL, PUSH, PUSH_OBJECT, Gate
 
 KEY = b"the key of an admitted node"
 KNOWN = {FLEET_HTTP_PUBLIC_KEY_HEADER: b64encode(KEY).decode()}
@@ -102,6 +102,8 @@ def test_a_stranger_is_turned_away_before_its_body_is_read(header: str) -> None:
 def test_a_body_that_is_larger_than_a_part_is_refused() -> None:
     assert call("/v1/fleet/push-object", bytes(MAX_BODY + 1)) == (413, [])
     assert call("/v1/fleet/push-object", bytes(MAX_BODY))[0] == 200
+    for path in FLEET - {PUSH_OBJECT}:
+        assert call(path, bytes(MAX_CALL + 1)) == (413, [])
 
 
 def test_a_body_of_unknown_length_is_refused() -> None:

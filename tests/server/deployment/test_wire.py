@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 import subprocess
 import sys
@@ -18,8 +19,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 from flwr.app import Message
 from flwr.app.message import remove_content_from_message
+from flwr.app.message.arraychunk import ArrayChunk
 from flwr.common.serde import message_from_proto, message_to_proto
+from flwr.proto.control_pb2 import ListRunsRequest
 from flwr.proto.fleet_pb2 import ActivateNodeRequest, PullMessagesRequest, PushMessagesRequest
+from flwr.proto.message_pb2 import ObjectTree, PushObjectRequest
 from flwr.proto.node_pb2 import Node as FlowerNode
 from flwr.supercore.inflatable.inflatable_object import (
     get_all_nested_objects,
@@ -32,13 +36,16 @@ from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supercore.protobuf.client import ProtobufRequestContext
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
+from foreign import as_nobody, needs_root
 
 from sottovoce.common.invitation import new_private_key
 from sottovoce.common.messages import Receipt
 from sottovoce.server.deployment.control import Control
 from sottovoce.server.deployment.folder import ServerFolder
+from sottovoce.server.deployment.settings import split
 from sottovoce.server.deployment.setup import invite
 from sottovoce.server.deployment.supervisor import environment
+from sottovoce.server.deployment.tasks import DELIVERY_S
 
 pytestmark = pytest.mark.slow
 
@@ -181,6 +188,23 @@ def test_control_is_not_there_for_a_network(server: ServerFolder, path: str) -> 
     assert Control(server).ready(), "and it is there on loopback"
 
 
+@needs_root
+@pytest.mark.parametrize("headers", ["", "X-Forwarded-For: 127.0.0.2\r\n"])
+def test_another_user_of_the_machine_is_turned_away_from_control(server: ServerFolder, headers: str) -> None:
+    host, port = split(server.settings.control)
+    context = ssl.create_default_context(cafile=server.tls / "ca.pem")
+    body = ListRunsRequest(limit=1).SerializeToString()
+    head = f"POST /v1/control/list-runs HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n{headers}"
+
+    def told() -> bytes:
+        with context.wrap_socket(socket.create_connection((host, port)), server_hostname=host) as wire:
+            wire.sendall(f"{head}Content-Type: application/protobuf\r\n\r\n".encode() + body)
+            return wire.recv(64)
+
+    assert as_nobody(told).startswith(b"HTTP/1.1 403")
+    assert Control(server).ready(), "the server's own processes are not"
+
+
 def test_rubbish_from_a_member_is_refused_and_the_server_goes_on(server: ServerFolder) -> None:
     caller = join(server, "fuzz")
     for call in ("activate-node", "push-messages", "push-object", "pull-messages", "get-fab"):
@@ -217,6 +241,72 @@ def send(caller: Caller, node: FlowerNode, reply: Message) -> PushMessagesReques
             object_ids_to_push=set(told.objects_to_push),
         )
     return pushed
+
+
+def chunks(count: int, size: int) -> list[ArrayChunk]:
+    return [ArrayChunk(memoryview(os.urandom(size))) for _ in range(count)]
+
+
+def resident_mib(process: subprocess.Popen[bytes]) -> float:
+    [line] = [line for line in Path(f"/proc/{process.pid}/status").read_text().splitlines() if "VmRSS" in line]
+    return int(line.split()[1]) / 1024
+
+
+def test_a_node_cannot_fill_the_servers_memory(tmp_path: Path) -> None:
+    """Every way to have more there than an answer is refused, the SuperLink does not grow, and honest nodes go on."""
+    made = servers.make(tmp_path / "server")
+    with superlink(made) as process:
+        hostile, honest = join(made, "hostile"), join(made, "honest")
+        node, other = hostile.activate(), honest.activate()
+        time.sleep(2.5)
+        Control(made).start("deliver", "")
+        until(lambda: bool(hostile.pull(node)), 90)
+        until(lambda: bool(honest.pull(other)), 90)
+        reply = reply_to(hostile.asked[0], Receipt(0, "mine"))
+        with no_object_id_recompute():
+            good = push_of(node, reply)
+
+        def pushed(*children: ObjectTree, root: str = "") -> PushMessagesRequest:
+            request = PushMessagesRequest()
+            request.CopyFrom(good)
+            tree = ObjectTree(object_id=root or good.message_object_trees[0].object_id, children=children)
+            request.message_object_trees[0].CopyFrom(tree)
+            return request
+
+        def named(count: int) -> list[ObjectTree]:
+            return [ObjectTree(object_id=os.urandom(32).hex()) for _ in range(count)]
+
+        before = resident_mib(process)
+        assert status_of(lambda: hostile.client.PushMessages(pushed(*named(1_000)))) == 413
+        assert hostile.post("push-messages", pushed(*named(10_000)).SerializeToString()).status_code == 413
+        assert status_of(lambda: hostile.client.PushMessages(pushed(root=os.urandom(32).hex()))) == 400
+        [leaf] = named(1)
+        doubling = [leaf]
+        for each in named(30):
+            last = doubling[-1].object_id
+            doubling.append(ObjectTree(object_id=each.object_id, children=[ObjectTree(object_id=last)] * 2))
+        assert status_of(lambda: hostile.client.PushMessages(pushed(*doubling))) == 400
+
+        parts = chunks(40, 2**18 - 1000)
+        told = hostile.client.PushMessages(pushed(*(ObjectTree(object_id=part.object_id) for part in parts)))
+        assert len(told.objects_to_push) == 41
+        taken = [push_part(hostile, node, reply.metadata.run_id, told.session_id, part) for part in parts]
+        assert taken.count(True) == 1, "what an answer of sixty items can hold"
+        for _ in range(200):
+            again = hostile.client.PushMessages(pushed(*named(50)))
+            assert not again.objects_to_push, "a message that is known gets no new objects"
+        assert resident_mib(process) - before < 20
+
+        send(honest, other, reply_to(honest.asked[0], Receipt(0, "no room")))
+        until(lambda: "no room" in (made.log / "serverapp.jsonl").read_text(), DELIVERY_S + 30)
+        assert Control(made).ready()
+
+
+def push_part(caller: Caller, node: FlowerNode, run: int, session: str, part: ArrayChunk) -> bool:
+    request = PushObjectRequest(
+        node=node, run_id=run, object_id=part.object_id, object_content=part.deflate(), session_id=session
+    )
+    return bool(caller.client.PushObject(request).stored)
 
 
 def test_an_answer_counts_once_and_from_its_own_node_alone(tmp_path: Path) -> None:

@@ -60,5 +60,5 @@ function updates(all) {
     el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("updates") }, el("table", { class: "entries" },
       el("thead", {}, el("tr", {}, ["when", "release", "size", "hash"].map((name) => el("th", { scope: "col" }, t(name))))),
       el("tbody", {}, all.map((update) =>
-        el("tr", {}, el("td", {}, when(update.at)), el("td", {}, update.release), el("td", {}, bytes(update.bytes)), el("td", { class: "mono" }, update.sha256)))))));
+        el("tr", {}, el("td", {}, when(update.at)), el("td", {}, update.release), el("td", {}, bytes(update.bytes)), el("td", { class: "mono" }, update.sha256 || t("forgotten"))))))));
 }

@@ -1,7 +1,6 @@
 """Which user of this machine is at the other end of a loopback connection.
 
-Linux tells it in /proc/net/tcp (proc(5)). Elsewhere, and across a network namespace, nobody tells: then the token alone
-decides.
+Linux tells it in /proc/net/tcp (proc(5)). Elsewhere, and across a network namespace, nobody tells.
 """
 
 from __future__ import annotations

@@ -1,0 +1,17 @@
+"""Who started a process of ours: told when it is started, since one that dies at once is nobody's parent any more."""
+
+from __future__ import annotations
+
+import os
+
+_VARIABLE = "SOTTOVOCE_SUPERVISOR"
+
+
+def supervised() -> dict[str, str]:
+    """What the environment of a process that this one starts has to say, so that it can end with this one."""
+    return {_VARIABLE: str(os.getpid())}
+
+
+def supervisor() -> int:
+    """The process that started this one, whether or not it is still there."""
+    return int(os.environ.get(_VARIABLE) or os.getppid())
