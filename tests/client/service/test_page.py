@@ -104,7 +104,7 @@ def test_nothing_is_told_or_done_without_the_token(device: Device, method: str, 
 def test_a_stolen_cookie_alone_changes_nothing(device: Device) -> None:
     thief = TestClient(make_page(device, ACCESS), base_url=ORIGIN, cookies={COOKIE: ACCESS.session})
     assert thief.post("/api/feedback", json={"kind": "like", "subject": "i1"}).status_code == 403
-    assert device.history(0, 10).total == 0
+    assert device.log.page(0, 10).total == 0
 
 
 def test_another_user_of_the_machine_is_refused(page: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +221,7 @@ def test_forgetting_leaves_nothing(page: TestClient, device: Device) -> None:
     assert page.post("/api/forget", json={"everything": True}).json() == {"forgotten": 2}
     assert page.get("/api/privacy").json()["impressions"] == 0
     assert ids(listed(page)) == before
-    assert device.export() == []
+    assert device.log.export() == []
 
 
 def test_to_forget_says_what(page: TestClient) -> None:

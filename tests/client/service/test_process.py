@@ -22,13 +22,13 @@ import json, sys
 from pathlib import Path
 from served import access, make_device
 from sottovoce.client.service import serve
-from sottovoce.client.service.device import Wanted
+from sottovoce.client.service.lists import Wanted
 
 device = make_device(Path(sys.argv[1]), Path(sys.argv[2]))
-device.feedback("like", "i1")
-assert device.recommend(Wanted()).cards
-device.ask("space", 0.5, Wanted())
-device.profile(), device.privacy(), device.explain("i2")
+device.log.feedback("like", "i1")
+assert device.lists.recommend(Wanted()).cards
+device.lists.ask("space", 0.5, Wanted())
+device.profile(), device.account.privacy(), device.lists.explain("i2")
 device.close()
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """

@@ -33,7 +33,7 @@ def page(device: Device) -> TestClient:
 
 
 def test_a_sentence_refines_the_list_and_a_chip_takes_it_back(device: Device, page: TestClient) -> None:
-    category = device.categories(device.models.current())[0]
+    category = device.models.current().categories[0]
     told = page.post("/api/say", json={"sentence": f"no {category}", "n": 5}).json()
     assert [chip["label"] for chip in told["chips"]] == [f"no {category}"]
     assert told["listing"]["cards"]
@@ -44,9 +44,9 @@ def test_a_sentence_refines_the_list_and_a_chip_takes_it_back(device: Device, pa
 
 def test_forgetting_everything_forgets_what_was_said(device: Device, page: TestClient) -> None:
     page.post("/api/say", json={"sentence": "something about the sea"})
-    assert device.conversations.turns(USER)
+    assert device.talks.kept.turns(USER)
     assert page.post("/api/forget", json={"everything": True}).status_code == 200
-    assert device.conversations.turns(USER) == []
+    assert device.talks.kept.turns(USER) == []
 
 
 @pytest.mark.parametrize("body", [{"sentence": ""}, {"sentence": "x" * 5_000}, {}, {"sentence": "a", "n": 0}])
