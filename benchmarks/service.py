@@ -168,12 +168,15 @@ def main() -> int:
             home = Path(folder) / f"home-{number}"
             past.record(home, ids_of(bundle))
             with service(home, bundle) as running:
+                began = _cpu_s(running.process.pid)
                 single = asyncio.run(alone(running, given.clicks))
+                cpu = (_cpu_s(running.process.pid) - began) / given.clicks
                 errors += single.errors
                 told = {name: single.quantiles(name) for name in ("click to list", "undo to list", "feedback", "list")}
                 first = round(single.took["first list"][0], 1)
                 resident = _resident_mb(running.process.pid)
-                people.append({**asdict(past), **told, "first_list_ms": first, "resident_mb": resident})
+                people.append({**asdict(past), **told, "first_list_ms": first, "resident_mb": resident,
+                               "server_cpu_ms_per_click": round(1000 * cpu, 1)})  # fmt: skip
                 print(json.dumps(people[-1]), flush=True)
         with service(Path(folder) / "home", usual) as running:
             many = asyncio.run(crowd(running, ids_of(usual), given.clients, given.seconds))
@@ -202,6 +205,15 @@ def ids_of(bundle: Path) -> list[str]:
     items: list[str] = json.loads((bundle / "catalogue.json").read_text(encoding="utf-8"))["ids"]
     random.Random(0).shuffle(items)
     return items
+
+
+def _cpu_s(pid: int) -> float:
+    """Seconds of a processor that a process used: what others on the machine do does not count; NaN elsewhere."""
+    try:
+        columns = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    except OSError:
+        return float("nan")
+    return (int(columns[11]) + int(columns[12])) / float(os.sysconf("SC_CLK_TCK"))
 
 
 def _resident_mb(pid: int) -> float | None:

@@ -13,6 +13,7 @@ import numpy as np
 from sottovoce.client.home import Home
 from sottovoce.client.recommender import CATEGORIES, Recommender
 from sottovoce.client.service.views import Item, Model
+from sottovoce.common.domains import DOMAINS, Domain, domain_of
 from sottovoce.common.errors import DataError, InputError, SottovoceError
 
 
@@ -38,6 +39,11 @@ class Loaded:
         """The categories of the catalogue, sorted."""
         column = self.recommender.model.table.attributes.get(CATEGORIES)
         return () if column is None else tuple(sorted({name for parts in column.parts for name in parts}))
+
+    @cached_property
+    def domain(self) -> Domain:
+        """What kind of catalogue it is; of one that this program does not know, the words that fit anything."""
+        return DOMAINS.get(str(self.recommender.bundle.manifest.get("domain")), domain_of(None))
 
     @cached_property
     def average(self) -> float:

@@ -26,6 +26,7 @@ from sottovoce.client.service.device import Device
 from sottovoce.client.service.guard import Guard
 from sottovoce.client.service.lists import MOST_CARDS, MOST_WORDS_BYTES, TooLongError, Wanted
 from sottovoce.client.service.models import NoModelError, NotFoundError
+from sottovoce.common.domains import domain_of
 from sottovoce.common.errors import InputError, SottovoceError
 
 STATIC = Path(__file__).parent / "static"
@@ -125,8 +126,15 @@ def _lists(app: FastAPI, device: Device) -> None:
         return _told(device.talks.unsay(unsaid.place, unsaid.n, unsaid.chinese))
 
     @app.get("/api/text")
-    def text(item: Annotated[list[str], Query(max_length=MOST_CARDS)]) -> Response:
-        return _json({"texts": {each: asdict(device.texts.card(each)) for each in item}})
+    def text(
+        item: Annotated[list[str] | None, Query(max_length=MOST_CARDS)] = None, digest: str = "", taste: bool = False
+    ) -> Response:
+        told: dict[str, Any] = {"texts": {each: asdict(device.texts.card(each)) for each in item or ()}}
+        if digest:
+            told["digest"] = asdict(device.texts.digest(digest))
+        if taste:
+            told["taste"] = asdict(device.texts.taste())
+        return _json(told)
 
     @app.post("/api/explain")
     def explain(what: ToExplain) -> Response:
@@ -171,9 +179,16 @@ def _facts(app: FastAPI, device: Device) -> None:
     @app.get("/api/status")
     def status() -> Response:
         model = device.models.status()
-        categories = device.models.current().categories if model.present else ()
-        wishes = "encoder" if device.lists.understands else "keywords"
-        return _json({"model": asdict(model), "wishes": wishes, "categories": categories})
+        loaded = device.models.current() if model.present else None
+        domain = domain_of(None) if loaded is None else loaded.domain
+        return _json({
+            "model": asdict(model),
+            "wishes": "encoder" if device.lists.understands else "keywords",
+            "writes": device.texts.written.by_model,
+            "categories": () if loaded is None else loaded.categories,
+            "domain": domain.name,
+            "wording": domain.wording,
+        })  # fmt: skip
 
     @app.get("/api/profile")
     def profile() -> Response:

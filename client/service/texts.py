@@ -11,6 +11,12 @@ from sottovoce.client.service.people import Session
 
 NAMED = 2
 """Reasons that a card's text may name."""
+SHAPE = 3
+"""Categories that a taste is told by."""
+LONG = 200
+"""Characters of a text, its title not counted, of which a digest is made: a shorter one needs none."""
+
+NOTHING = CardText("", by_model=False, done=True)
 
 
 @dataclass(frozen=True)
@@ -39,3 +45,29 @@ class Texts:
                 vocabulary=loaded.categories,
             )
         )  # fmt: skip
+
+    def taste(self) -> CardText:
+        """A line on the person's taste, by its largest categories; empty for somebody unknown.
+
+        Raises:
+            NoModelError
+        """
+        loaded, person = self.session.now()
+        shares = loaded.recommender.profile(person.history, feedback=person.feedback)
+        if person.unknown or not shares:
+            return NOTHING
+        largest = tuple(name for name in shares if name not in person.feedback.hidden)[:SHAPE]
+        return self.written.ask(Given(Job.TASTE, categories=largest, vocabulary=loaded.categories), soon=True)
+
+    def digest(self, item_id: str) -> CardText:
+        """What the text of an item says, in a sentence; empty where the text is short.
+
+        Raises:
+            NoModelError, NotFoundError
+        """
+        loaded = self.session.models.current()
+        table, place = loaded.recommender.model.table, loaded.position(item_id)
+        text = table.text(place).removeprefix(table.titles[place]).lstrip(" .:\n")
+        if len(text) < LONG:
+            return NOTHING
+        return self.written.ask(Given(Job.DIGEST, source=text, vocabulary=loaded.categories), soon=True)
