@@ -26,6 +26,7 @@ pytestmark = [
     pytest.mark.skipif(not CHROMIUM, reason="no Chromium here: install it, or name it in CHROMIUM"),
 ]
 SECTIONS = ("", "talk", "taste", "history", "privacy", "model")
+expect.set_options(timeout=15_000)  # a busy machine is no fault of the page
 DESKTOP, PHONE = ViewportSize(width=1280, height=900), ViewportSize(width=360, height=740)
 
 
@@ -160,7 +161,7 @@ def test_more_like_this_modes_and_categories(visit: Visit) -> None:
 
 def test_ask_in_words_and_move_the_slider(visit: Visit) -> None:
     visit.act("like")
-    visit.page.get_by_label("What are you in the mood for?").fill("space ghosts horror, ann@example.org")
+    visit.page.get_by_label("What are you looking for?").fill("space ghosts horror, ann@example.org")
     visit.page.keyboard.press("Enter")
     expect(visit.page.locator("main h1")).to_contain_text("“space ghosts horror")
     expect(visit.page.locator(".masked")).to_contain_text("masked")
