@@ -61,7 +61,8 @@ def main() -> None:
     """Every seed, one table, and the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="ml-100k")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="how many")
+    parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--set", dest="settings", nargs="*", default=[], help="section.key=value")
     parser.add_argument("--json", type=Path)
     given_options = parser.parse_args()
@@ -71,7 +72,10 @@ def main() -> None:
     config = parse(override(table, given_options.settings))
     dataset = read_data(config)
     config = config.resolve(len(dataset.histories), dataset.name)
-    runs = [one_seed(dataset, config, seed) for seed in range(given_options.seeds)]
+    runs = [
+        one_seed(dataset, config, seed)
+        for seed in range(given_options.first, given_options.first + given_options.seeds)
+    ]
     figures = {name: summary([run[name] for run in runs]) for name in runs[0]}
     for name, cell in figures.items():
         print(f"{name:55s} {cell['mean']:.3f} [{cell['low']:.3f}, {cell['high']:.3f}] ± {cell['seeds']:.3f}")

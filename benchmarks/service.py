@@ -4,7 +4,8 @@
 
 A service is started in a process of its own, on a bundle (a generated one of the size of MovieLens-100K, unless one is
 given) with a fresh home. The clients share it and the machine. Every answer must be a success, and hold what was asked
-for. Beside the load stands what one person alone waits for: from a click on "like" to the changed list.
+for. Beside the load stands what one person alone waits for: from a click on "like", "dislike", "not now" or "undo" to
+the changed list, with a usual history and with long ones, each in a home of its own.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import httpx
@@ -28,15 +29,40 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from served import Service, make_bundle, service
 
+from sottovoce.client.histories import Event, Kind
+from sottovoce.client.home import Home
+
 MOVIELENS = 1_682
+CLICKS = ("like", "dislike", "not_now")
+
+
+@dataclass(frozen=True)
+class Past:
+    """A history that a person brings along: `length` interactions with `different` items of a catalogue of `items`."""
+
+    length: int
+    different: int
+    items: int = MOVIELENS
+
+    def record(self, home: Path, ids: list[str]) -> None:
+        """Put it into a home; the items of `ids` that come first stay unmet."""
+        met = ids[-self.different :]
+        home.mkdir(parents=True)
+        Home(home).histories.add(
+            Event(item=met[row % len(met)], at=1e9 + row, kind=Kind.INTERACTION) for row in range(self.length)
+        )
+
+
+PASTS = (Past(60, 60), Past(100_000, 1_500), Past(100_000, 90_000, 100_000))
 
 
 @dataclass
 class Tally:
-    """What was asked, how long each answer took in ms, and what went wrong."""
+    """What was asked, how long each answer took in ms, what went wrong, and what the service computed for clicks."""
 
     took: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     errors: list[str] = field(default_factory=list)
+    cpu_s: float = 0.0
 
     async def call(
         self, client: httpx.AsyncClient, name: str, method: str, path: str, **given: object
@@ -87,19 +113,34 @@ async def person(running: Service, tally: Tally, items: list[str], until: float,
             await asyncio.sleep(choose.uniform(0.5, 1.5))
 
 
-async def alone(running: Service, items: list[str], times: int) -> Tally:
-    """One person's clicks: each feedback, and the list that has changed with it."""
+async def alone(running: Service, times: int) -> Tally:
+    """One person's clicks on what is listed: each feedback, and the list that has changed with it; some are undone."""
     tally = Tally()
+
+    async def listed() -> list[str]:
+        answer = await tally.call(client, "list", "GET", "/api/list?n=12")
+        return [card["item_id"] for card in answer["cards"]]  # type: ignore[attr-defined]
+
     async with opened(running) as client:
         await tally.call(client, "first list", "GET", "/api/list?n=12")
-        for item in items[:times]:
-            began = time.perf_counter()
-            await tally.call(client, "feedback", "POST", "/api/feedback", json={"kind": "like", "subject": item})
-            listed = await tally.call(client, "list", "GET", "/api/list?n=12")
+        shown = await listed()
+        for turn in range(times):
+            item, before = shown[turn % len(shown)], shown
+            said = {"kind": CLICKS[turn % len(CLICKS)], "subject": item}
+            began, computed = time.perf_counter(), _cpu_s(running.process.pid)
+            await tally.call(client, "feedback", "POST", "/api/feedback", json=said)
+            shown = await listed()
             tally.took["click to list"].append(1000 * (time.perf_counter() - began))
-            cards = listed["cards"]
-            if any(card["item_id"] == item for card in cards):  # type: ignore[attr-defined]
+            tally.cpu_s += _cpu_s(running.process.pid) - computed
+            if item in shown:
                 tally.errors.append("the list did not change")
+            if turn % 4 == 3:
+                began = time.perf_counter()
+                await tally.call(client, "undo", "POST", "/api/undo")
+                shown = await listed()
+                tally.took["undo to list"].append(1000 * (time.perf_counter() - began))
+                if shown != before:
+                    tally.errors.append("the list did not change back")
     return tally
 
 
@@ -120,19 +161,31 @@ def main() -> int:
     parser.add_argument("--clicks", type=int, default=100)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    errors: list[str] = []
+    people: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory() as folder:
-        bundle = given.bundle or make_bundle(Path(folder) / "bundle", MOVIELENS)
-        items = json.loads((bundle / "catalogue.json").read_text(encoding="utf-8"))["ids"]
-        random.Random(0).shuffle(items)
-        with service(Path(folder) / "home", bundle) as running:
-            single = asyncio.run(alone(running, items, given.clicks))
-            many = asyncio.run(crowd(running, items, given.clients, given.seconds))
+        usual = given.bundle or make_bundle(Path(folder) / "bundle", MOVIELENS)
+        for number, past in enumerate(PASTS):
+            bundle = usual if past.items == MOVIELENS else make_bundle(Path(folder) / f"bundle-{number}", past.items)
+            home = Path(folder) / f"home-{number}"
+            past.record(home, ids_of(bundle))
+            with service(home, bundle) as running:
+                single = asyncio.run(alone(running, given.clicks))
+                errors += single.errors
+                told = {name: single.quantiles(name) for name in ("click to list", "undo to list", "feedback", "list")}
+                first = round(single.took["first list"][0], 1)
+                resident = _resident_mb(running.process.pid)
+                people.append({**asdict(past), **told, "first_list_ms": first, "resident_mb": resident,
+                               "server_cpu_ms_per_click": round(1000 * single.cpu_s / given.clicks, 1)})  # fmt: skip
+                print(json.dumps(people[-1]), flush=True)
+        with service(Path(folder) / "home", usual) as running:
+            many = asyncio.run(crowd(running, ids_of(usual), given.clients, given.seconds))
             resident = _resident_mb(running.process.pid)
-    errors = single.errors + many.errors
+    errors += many.errors
     result = {
         "machine": {"cpus": os.cpu_count(), "platform": platform.platform(), "python": platform.python_version()},
         "bundle": str(given.bundle or f"generated, {MOVIELENS} items"),
-        "alone": {name: single.quantiles(name) for name in ("feedback", "list", "click to list")},
+        "alone": people,
         "load": {"clients": given.clients, "seconds": given.seconds, "all": many.quantiles(),
                  **{name: many.quantiles(name) for name in sorted(many.took)}},
         "requests_per_s": round(many.quantiles()["count"] / given.seconds, 1),
@@ -145,6 +198,22 @@ def main() -> int:
     if given.json:
         given.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return 1 if errors else 0
+
+
+def ids_of(bundle: Path) -> list[str]:
+    """The items of a bundle, in an order of its own."""
+    items: list[str] = json.loads((bundle / "catalogue.json").read_text(encoding="utf-8"))["ids"]
+    random.Random(0).shuffle(items)
+    return items
+
+
+def _cpu_s(pid: int) -> float:
+    """Seconds of a processor that a process used: what others on the machine do does not count; NaN elsewhere."""
+    try:
+        columns = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    except OSError:
+        return float("nan")
+    return (int(columns[11]) + int(columns[12])) / float(os.sysconf("SC_CLK_TCK"))
 
 
 def _resident_mb(pid: int) -> float | None:

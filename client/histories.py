@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from enum import StrEnum
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -22,9 +21,12 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from sottovoce.client.database import Database
+from sottovoce.client.fold import Fold, Kind, Row, Taste
 from sottovoce.common.catalogue import Catalogue
 from sottovoce.common.errors import ConfigError
 from sottovoce.common.history import Histories
+
+__all__ = ["OWNER", "Event", "Fold", "HistoryStore", "Kind", "Taste"]
 
 OWNER = "owner"
 """The user of a device that has only one."""
@@ -38,24 +40,31 @@ CREATE TABLE event (
 CREATE INDEX event_user ON event (user, at);
 CREATE UNIQUE INDEX event_once ON event (user, item, at, kind) WHERE kind <> 'undo'
 """,
+    """
+CREATE INDEX event_undone ON event (undoes) WHERE undoes IS NOT NULL;
+CREATE TABLE forgetting (token INTEGER NOT NULL) STRICT;
+INSERT INTO forgetting VALUES (random())
+""",
 )
+MOST_NEW = 1_000
+"""Rows that are folded in subject by subject; where more have come, the log is read as a whole."""
 
-_STANDING = (
-    "SELECT user, kind, item, at, rating, words FROM event WHERE kind <> 'undo'"
-    " AND id NOT IN (SELECT undoes FROM event WHERE undoes IS NOT NULL)"
-)
+_STANDS = "kind <> 'undo' AND id NOT IN (SELECT undoes FROM event WHERE undoes IS NOT NULL)"
 """What was recorded and not undone."""
 
+_USERS = """
+WITH RECURSIVE one (user) AS (
+    SELECT MIN(user) FROM event UNION ALL
+    SELECT (SELECT MIN(user) FROM event WHERE user > one.user) FROM one WHERE one.user IS NOT NULL
+) SELECT user FROM one WHERE user IS NOT NULL
+"""
+"""Everybody, from one name to the next: `DISTINCT` would look at every event."""
 
-class Kind(StrEnum):
-    """What an event says of an item; `hide_category` names a category instead."""
-
-    INTERACTION = "interaction"
-    LIKE = "like"
-    DISLIKE = "dislike"
-    NOT_NOW = "not_now"
-    HIDE_CATEGORY = "hide_category"
-    UNDO = "undo"
+_CHANGED = """
+SELECT item FROM event WHERE id > ?2 AND +user = ?1 AND kind <> 'undo' UNION
+SELECT item FROM event WHERE id IN (SELECT undoes FROM event WHERE id > ?2 AND +user = ?1)
+"""
+"""Of what something was said, or taken back, after a row: `+` has them found by their ids."""
 
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"^[^\x00]*$")]
@@ -95,27 +104,6 @@ class Event(BaseModel):
         if bool(self.item) == (self.kind is Kind.UNDO):
             raise ValueError("an event names an item, and an undo names none")
         return self
-
-
-@dataclass(frozen=True)
-class Taste:
-    """Where one person stands now, all undone events left out.
-
-    Attributes:
-        history: Ids of the items that the person met or liked and does not dislike, oldest first; each one once.
-        words: What the person wrote about each of them.
-        liked: Items whose last word is `like`.
-        disliked: Items whose last word is `dislike`.
-        not_now: Items that are not wanted for now, and since when.
-        hidden_categories: Categories that are not to be shown.
-    """
-
-    history: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()
-    liked: frozenset[str] = frozenset()
-    disliked: frozenset[str] = frozenset()
-    not_now: Mapping[str, float] = field(default_factory=dict)
-    hidden_categories: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -171,8 +159,7 @@ class HistoryStore:
                         "INSERT OR IGNORE INTO event (user, kind, item, at, rating, words) VALUES (?, ?, ?, ?, ?, ?)",
                         (event.user, event.kind.value, event.item, event.at, event.rating, event.words),
                     )
-            users = int(connection.execute("SELECT COUNT(DISTINCT user) FROM event").fetchone()[0])
-            if self.capacity is not None and users > self.capacity:
+            if self.capacity is not None and (users := len(connection.execute(_USERS).fetchall())) > self.capacity:
                 raise ConfigError("users", users, f"at most {self.capacity}, as this node's invitation says")
             return connection.total_changes - before
 
@@ -193,12 +180,13 @@ class HistoryStore:
             undone = f"DELETE FROM event WHERE undoes IN (SELECT id FROM event WHERE {chosen})"  # noqa: S608
             gone = connection.execute(undone, (user, item)).rowcount
             gone += connection.execute(f"DELETE FROM event WHERE {chosen}", (user, item)).rowcount  # noqa: S608
+            connection.execute("UPDATE forgetting SET token = random()")  # ids may be given again
         self._database.scrub()
         return gone
 
     def page(self, user: str, offset: int, limit: int) -> tuple[int, list[Event]]:
         """How many events of one user stand, and `limit` of them from `offset` on, the last recorded first."""
-        standing = f"{_STANDING} AND user = ?"
+        standing = f"SELECT user, kind, item, at, rating, words FROM event WHERE {_STANDS} AND user = ?"  # noqa: S608
         with self._database.transaction(write=False) as connection:
             total = int(connection.execute(f"SELECT COUNT(*) FROM ({standing})", (user,)).fetchone()[0])  # noqa: S608
             rows = connection.execute(f"{standing} ORDER BY id DESC LIMIT ? OFFSET ?", (user, limit, offset)).fetchall()
@@ -208,12 +196,31 @@ class HistoryStore:
     def users(self) -> list[str]:
         """Everybody with an event, by name."""
         with self._database.transaction(write=False) as connection:
-            return [str(row[0]) for row in connection.execute("SELECT DISTINCT user FROM event ORDER BY user")]
+            return [str(row[0]) for row in connection.execute(_USERS)]
 
     def taste(self, user: str = OWNER) -> Taste:
         """Where one person stands now."""
+        return self.read(user).taste()
+
+    def read(self, user: str = OWNER, known: Fold | None = None) -> Fold:
+        """The log of one person, folded.
+
+        Args:
+            user: Whose.
+            known: An earlier reading of theirs, which is carried on where nothing but a few new rows came since;
+                whatever came, the outcome is that of reading the whole log.
+        """
         with self._database.transaction(write=False) as connection:
-            return _taste(_events(connection, user))
+            (token,) = connection.execute("SELECT token FROM forgetting").fetchone()
+            last = connection.execute("SELECT COALESCE(MAX(id), 0) FROM event").fetchone()[0]
+            if known is None or known.token != token or not 0 <= last - known.last <= MOST_NEW:
+                return Fold(token, last).take(row for _, row in _rows(connection, user))
+            subjects = [str(row[0]) for row in connection.execute(_CHANGED, (user, known.last))]
+            told = [(subject, [row for _, row in _rows(connection, user, subject)]) for subject in subjects]
+        for subject, rows in told:
+            known.retell(subject, rows)
+        known.last = last
+        return known
 
     def export(self, user: str | None = None) -> Iterator[str]:
         """Everything that is kept, of one user or of everybody, as JSON lines that `import` reads again."""
@@ -231,8 +238,8 @@ class HistoryStore:
         users, items, said = [], [], []
         position = catalogue.position
         with self._database.transaction(write=False) as connection:
-            for user, rows in groupby(_events(connection, None), key=itemgetter(0)):  # one user at a time in memory
-                taste = _taste(rows)
+            for user, rows in groupby(_rows(connection, None), key=itemgetter(0)):  # one user at a time in memory
+                taste = Fold().take(row for _, row in rows).taste()
                 kept = [place for place, item in enumerate(taste.history) if item in position]
                 users.append(user)
                 items.append(np.array([position[taste.history[place]] for place in kept], dtype=np.int64))
@@ -241,21 +248,24 @@ class HistoryStore:
         return replace(histories, words=np.array(said, dtype=np.str_)) if any(said) else histories
 
 
-_Row = tuple[str, str, str, float, str]
+def _rows(connection: sqlite3.Connection, user: str | None, subject: str | None = None) -> Iterator[tuple[str, Row]]:
+    """What stands, user by user, in the order of time: of everybody or one person, and of all subjects or one.
 
-
-def _events(connection: sqlite3.Connection, user: str | None) -> Iterator[_Row]:
-    """User, kind, item, time and words of what stands, user by user, in the order of time."""
-    query = f"{_STANDING} AND (?1 IS NULL OR user = ?1) ORDER BY user, at, id"
-    for name, kind, item, at, _, words in connection.execute(query, (user,)):
-        yield str(name), str(kind), str(item), float(at), str(words)
+    The `+` keeps SQLite from reading a person's whole log in the order of time to find one subject.
+    """
+    chosen = {"user = ?": user, "item = ?": subject}
+    given = {column: value for column, value in chosen.items() if value is not None}
+    where = " AND ".join((_STANDS, *given))
+    query = f"SELECT user, id, kind, item, at, words FROM event WHERE {where} ORDER BY user, +at, id"  # noqa: S608
+    for name, number, kind, item, at, words in connection.execute(query, tuple(given.values())):
+        yield str(name), Row(int(number), str(kind), str(item), float(at), str(words))
 
 
 def _undo(connection: sqlite3.Connection, undo: Event) -> Event | None:
     """The order of recording decides, not the clock: it may have been set back."""
     row = connection.execute(
-        "SELECT id, kind, item, at, rating, words FROM event WHERE user = ? AND kind <> 'undo'"
-        " AND id NOT IN (SELECT undoes FROM event WHERE undoes IS NOT NULL) ORDER BY id DESC LIMIT 1",
+        f"SELECT id, kind, item, at, rating, words FROM event WHERE +user = ? AND {_STANDS}"  # noqa: S608
+        " ORDER BY id DESC LIMIT 1",
         (undo.user,),
     ).fetchone()
     if row is None:
@@ -266,30 +276,3 @@ def _undo(connection: sqlite3.Connection, undo: Event) -> Event | None:
     )
     _, kind, item, at, rating, words = row
     return Event(user=undo.user, kind=Kind(kind), item=item, at=at, rating=rating, words=words)
-
-
-def _taste(events: Iterable[_Row]) -> Taste:
-    """Of what was said of one item, the last counts."""
-    met: dict[str, str] = {}
-    opinion: dict[str, str] = {}
-    not_now: dict[str, float] = {}
-    hidden: set[str] = set()
-    for _, kind, item, at, words in events:
-        if kind == Kind.HIDE_CATEGORY:
-            hidden.add(item)
-        elif kind == Kind.NOT_NOW:
-            not_now[item] = at
-        else:
-            not_now.pop(item, None)
-            opinion[item] = kind
-            earlier = met.pop(item, "")
-            if kind != Kind.DISLIKE:
-                met[item] = words or earlier
-    return Taste(
-        history=tuple(met),
-        words=tuple(met.values()),
-        liked=frozenset(item for item, kind in opinion.items() if kind == Kind.LIKE),
-        disliked=frozenset(item for item, kind in opinion.items() if kind == Kind.DISLIKE),
-        not_now=not_now,
-        hidden_categories=frozenset(hidden),
-    )

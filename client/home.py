@@ -55,6 +55,11 @@ class Home:
         """The owner's settings."""
         return self.folder / "owner.toml"
 
+    @property
+    def ledger_file(self) -> Path:
+        """What was spent."""
+        return self.folder / "ledger.sqlite"
+
     @cached_property
     def invitation(self) -> Invitation | None:
         """The invitation that was accepted, if any.
@@ -98,7 +103,7 @@ class Home:
         Raises:
             LedgerError: it cannot be read, or was lost after the device had joined a federation.
         """
-        return Ledger(self.folder / "ledger.sqlite", one_node=True, must_exist=self.invitation_file.exists())
+        return Ledger(self.ledger_file, one_node=True, must_exist=self.invitation_file.exists())
 
     @cached_property
     def bundles(self) -> BundleStore:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from sottovoce.client.diversity import choose, long_tail
+from sottovoce.client.explanation import Counterfactual, Explanation, Reason
 from sottovoce.client.model import DeviceModel, device_model
 from sottovoce.client.ranking import BoolArray, DoubleArray, Shown
 from sottovoce.client.taste import Feedback, Summands, Wish, summands
@@ -52,85 +53,6 @@ class Recommendation:
 
 
 @dataclass(frozen=True)
-class Reason:
-    """One item of the history, or of what was liked, that a recommendation rests on.
-
-    Attributes:
-        item: Its catalogue position.
-        title: What a person reads.
-        effect: What it adds to the score.
-        kind: `history` or `liked`.
-    """
-
-    item: int
-    title: str
-    effect: float
-    kind: str = "history"
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """One score, taken apart: `popularity`, `wish`, and the sums of `content` and `correction` are the score.
-
-    Attributes:
-        item: Catalogue position of the scored item.
-        score: The score.
-        popularity: What the popularity prior adds.
-        wish: What the wish adds.
-        items: Catalogue positions of the history, then of what was liked, then of what was disliked.
-        lengths: How many of `items` are of each of these three kinds.
-        content: What similarity of texts adds, one per entry of `items`.
-        correction: What the trained head adds, one per entry of `items`.
-    """
-
-    item: int
-    score: float
-    popularity: float
-    wish: float
-    items: IntArray
-    lengths: tuple[int, int, int]
-    content: FloatArray
-    correction: FloatArray
-
-    @property
-    def effects(self) -> FloatArray:
-        """What each entry of `items` adds to the score."""
-        return self.content + self.correction
-
-    @property
-    def history(self) -> FloatArray:
-        """What each item of the history adds."""
-        return self.effects[: self.lengths[0]]
-
-    @property
-    def liked(self) -> FloatArray:
-        """What each liked item adds."""
-        return self.effects[self.lengths[0] : self.lengths[0] + self.lengths[1]]
-
-    @property
-    def disliked(self) -> FloatArray:
-        """What each disliked item adds; mostly below zero."""
-        return self.effects[self.lengths[0] + self.lengths[1] :]
-
-
-@dataclass(frozen=True)
-class Counterfactual:
-    """What becomes of an item in the list where one item of the history had not been met.
-
-    Attributes:
-        item: Catalogue position of the recommended item.
-        without: Catalogue position of what is left out of the history.
-        rank: Its rank in the list as it is; the first is 1.
-        rank_without: Its rank without.
-    """
-
-    item: int
-    without: int
-    rank: int
-    rank_without: int
-
-
-@dataclass(frozen=True)
 class Recommender:
     """Recommends for one person at a time; holds nothing about anybody."""
 
@@ -152,8 +74,8 @@ class Recommender:
 
     def positions(self, ids: Sequence[str]) -> IntArray:
         """Catalogue positions of item ids; ids that this catalogue does not have are left out."""
-        position = self.model.table.position
-        return np.array([position[item] for item in ids if item in position], dtype=np.int64)
+        found = map(self.model.table.position.get, ids)
+        return np.array([place for place in found if place is not None], dtype=np.int64)
 
     def recommend(
         self,
@@ -208,18 +130,44 @@ class Recommender:
         self, history: IntArray, item: int, *, feedback: Feedback = NOTHING_SAID, wish: Wish | None = None
     ) -> Explanation:
         """The score of `item`, taken apart into terms that sum to it."""
+        return self.explanations(history, [item], feedback=feedback, wish=wish)[0]
+
+    def explanations(
+        self, history: IntArray, items: Sequence[int], *, feedback: Feedback = NOTHING_SAID, wish: Wish | None = None
+    ) -> list[Explanation]:
+        """The scores of several items, each taken apart: the history is looked at once for all of them."""
+        self._check(items)
+        parts, model, rows = self._summands(history, feedback, wish), self.model, np.asarray(items, dtype=np.int64)
+        directions, contents = model.index.directions_of(rows), model.content_rows(rows)
+        content = parts.weights * (model.content_weight * contents @ model.content_rows(parts.items).T)
+        total = parts.weights * (directions @ model.history_rows(parts.items).T)
+        popularity = parts.popularity * model.index.b[rows].astype(np.float64)
+        asked = np.zeros(len(rows)) if parts.wish is None else (directions @ parts.wish).astype(np.float64)
+        scores = total.sum(axis=1, dtype=np.float64) + popularity + asked
+        return [
+            Explanation(
+                item, float(scores[row]), float(popularity[row]), float(asked[row]), parts.items, parts.lengths,
+                content[row], total[row] - content[row],
+            )
+            for row, item in enumerate(rows.tolist())
+        ]  # fmt: skip
+
+    def blocks(
+        self, history: IntArray, item: int, *, feedback: Feedback = NOTHING_SAID, wish: Wish | None = None
+    ) -> dict[str, FloatArray]:
+        """The `content` of an explanation by block of the item vectors (texts, words, price, …), shape [n] each.
+
+        Empty where the bundle does not say what its vectors were put together from. A rotation leaves products as they
+        are, so the blocks sum to the content.
+        """
         self._check([item])
-        parts, model, row = self._summands(history, feedback, wish), self.model, np.array([item])
-        direction, content_of_item = model.index.directions_of(row)[0], model.content_rows(row)[0]
-        content, total = np.zeros((2, len(parts.items)), np.float32)
-        recent = slice(parts.first, None)
-        items, weights = parts.items[recent], parts.weights[recent]
-        content[recent] = weights * (model.content_rows(items) @ (model.content_weight * content_of_item))
-        total[recent] = weights * (model.history_rows(items) @ direction)
-        popularity = parts.popularity * float(model.index.b[item])
-        asked = 0.0 if parts.wish is None else float(parts.wish @ direction)
-        score = float(total.sum(dtype=np.float64)) + popularity + asked
-        return Explanation(item, score, popularity, asked, parts.items, parts.lengths, content, total - content)
+        blocks = self.bundle.blocks if isinstance(self.bundle, Published) else self.bundle.model.blocks
+        if blocks is None:
+            return {}
+        parts, model = self._summands(history, feedback, wish), self.model
+        own = blocks.parts(model.content_weight * model.content_rows(np.array([item]))[0])
+        met = blocks.parts(model.content_rows(parts.items))
+        return {name: parts.weights * (met[name] @ part) for name, part in own.items()}
 
     def reasons(
         self,
@@ -289,14 +237,13 @@ class Recommender:
         """
         parts = self._summands(history, NOTHING_SAID, None)
         state = self._state(parts)
-        recent = history[-len(history) + parts.first :] if len(history) else history
 
         def nearness(rows: IntArray) -> float:
             mean = self.model.content_rows(rows).mean(axis=0)
             lengths = float(np.linalg.norm(mean) * np.linalg.norm(state))
             return float(mean @ state) / lengths if lengths else 0.0
 
-        return self._words.keywords(recent, n, nearness)
+        return self._words.keywords(parts.items, n, nearness)
 
     def search(self, text: str, n: int = 10) -> list[int]:
         """Catalogue positions of the items whose texts hold most of the words of `text`, best first."""
@@ -371,8 +318,7 @@ class Recommender:
         return summands(history, feedback, wish)
 
     def _state(self, parts: Summands) -> FloatArray:
-        items, weights = parts.items[parts.first :], parts.weights[parts.first :]
-        state = weights @ self.model.history_rows(items)
+        state = parts.weights @ self.model.history_rows(parts.items)
         return np.asarray(state if parts.wish is None else state + parts.wish, dtype=np.float32)
 
     def _shown(self, history: IntArray, exclude: Collection[int], filters: Filters | None, feedback: Feedback) -> Shown:

@@ -68,7 +68,7 @@ class Summands:
     """The summands of a state: x = Σ_j weights[j]·F[items[j]] + wish.
 
     Attributes:
-        items: Catalogue positions: the history, then what was liked, then what was disliked.
+        items: Catalogue positions: what still counts of the history, then what was liked, then what was disliked.
         weights: One per item.
         lengths: How many of them are history, liked and disliked.
         wish: λ·ω·w, shape [d]; `None` without a wish.
@@ -81,23 +81,18 @@ class Summands:
     wish: FloatArray | None = None
     popularity: float = 1.0
 
-    @property
-    def first(self) -> int:
-        """Where in `items` that begins which still counts: what lies thousands of interactions back does not."""
-        return max(0, self.lengths[0] - REMEMBERED)
-
 
 def summands(history: IntArray, feedback: Feedback, wish: Wish | None) -> Summands:
-    """Everything that a state is made of."""
+    """Everything that a state is made of; what lies thousands of interactions back is not."""
+    history = history[-REMEMBERED:]
     share = 1.0 if wish is None else 1.0 - wish.weight
-    recent = recency_weights(min(len(history), REMEMBERED), 1)[0] if len(history) else np.zeros(0)
+    recent = recency_weights(len(history), 1)[0] if len(history) else np.zeros(0)
     said = [
         np.full(len(items), sign * FEEDBACK / max(len(items), 1) ** 0.5)
         for sign, items in ((1, feedback.liked), (-1, feedback.disliked))
     ]
-    forgotten = np.zeros(max(0, len(history) - REMEMBERED))
     items = np.concatenate([history, feedback.liked, feedback.disliked]).astype(np.int64)
-    weights = (share * np.concatenate([forgotten, recent, *said])).astype(np.float32)
+    weights = (share * np.concatenate([recent, *said])).astype(np.float32)
     lengths = len(history), len(feedback.liked), len(feedback.disliked)
     if wish is None:
         return Summands(items, weights, lengths)

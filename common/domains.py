@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from sottovoce.common.errors import ConfigError
 
 LANGUAGES = ("en", "zh")
-PHRASES = ("heading", "item", "items", "history", "because", "record")
-"""What a page says: its heading, one item, several, the list of what was done, a reason, the button that records."""
+PHRASES = ("heading", "item", "items", "history", "because", "record", "met", "named", "ask", "example")
+"""What a page says: its heading, one item, several, the list of what was done, a reason, the button that records, what
+was recorded, a title in a sentence, the question that asks for a wish, and a wish.
+"""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class Domain:
         name: By which it is chosen: `data.domain`.
         texts: Fields whose values make an item's text, in this order.
         keywords: Attributes that a person may filter and browse by.
-        wording: What a page says, by language and by one of `PHRASES`; `because` has a place for a `{title}`.
+        wording: What a page says, by language and by one of `PHRASES`; `because` and `named` have a place for a
+            `{title}`.
     """
 
     name: str
@@ -60,8 +63,14 @@ _ALL = (
         texts=("title", "categories", "text"),
         keywords=("categories", "year"),
         wording={
-            "en": _wording("For you", "item", "items", "Your history", "because of {title}", "I know it"),
-            "zh": _wording("为你推荐", "项目", "项目", "你的记录", "因为你选过《{title}》", "我知道"),
+            "en": _wording(
+                "For you", "item", "items", "Your history", "because of {title}", "I know it", "met", "{title}",
+                "What are you looking for?", "something for a quiet evening",
+            ),
+            "zh": _wording(
+                "为你推荐", "项目", "项目", "你的记录", "因为你选过《{title}》", "我知道", "选过", "“{title}”",
+                "想找点什么？", "适合安静的夜晚",
+            ),
         },
     ),
     Domain(
@@ -69,8 +78,15 @@ _ALL = (
         texts=("title", "categories", "text"),
         keywords=("categories", "year"),
         wording={
-            "en": _wording("Films for you", "film", "films", "What you watched", "because you watched {title}", "Seen"),
-            "zh": _wording("为你推荐的电影", "电影", "电影", "你看过的", "因为你看过《{title}》", "看过"),
+            "en": _wording(
+                "Films for you", "film", "films", "What you watched", "because you watched {title}", "Seen", "seen",
+                "{title}", "What are you in the mood for?", "space horror, but funny",
+            ),
+            "zh": _wording(
+                "为你推荐的电影", "电影", "电影", "你看过的", "因为你看过《{title}》", "看过", "看过", "《{title}》",
+                "现在想看点什么？",
+                "我想看一部关于太空的科幻恐怖电影",
+            ),
         },
     ),
     Domain(
@@ -78,8 +94,14 @@ _ALL = (
         texts=("title", "category", "subcategory", "abstract"),
         keywords=("categories",),
         wording={
-            "en": _wording("News for you", "story", "stories", "What you read", "because you read {title}", "Read"),
-            "zh": _wording("为你推荐的新闻", "新闻", "新闻", "你读过的", "因为你读过《{title}》", "已读"),
+            "en": _wording(
+                "News for you", "story", "stories", "What you read", "because you read {title}", "Read", "read",
+                "{title}", "What do you want to read about?", "a new bridge across the river",
+            ),
+            "zh": _wording(
+                "为你推荐的新闻", "新闻", "新闻", "你读过的", "因为你读过《{title}》", "已读", "读过", "《{title}》",
+                "想读点什么？", "跨江大桥的新进展",
+            ),
         },
     ),
     Domain(
@@ -88,9 +110,13 @@ _ALL = (
         keywords=("categories", "brand", "price"),
         wording={
             "en": _wording(
-                "Picked for you", "product", "products", "What you bought", "because you bought {title}", "I have it"
+                "Picked for you", "product", "products", "What you bought", "because you bought {title}", "I have it",
+                "bought", "{title}", "What are you looking for?", "a warm lamp for the desk",
             ),
-            "zh": _wording("为你挑选", "商品", "商品", "你买过的", "因为你买过{title}", "已有"),
+            "zh": _wording(
+                "为你挑选", "商品", "商品", "你买过的", "因为你买过{title}", "已有", "买过", "“{title}”",
+                "想买点什么？", "一盏温暖的台灯",
+            ),
         },
     ),
     Domain(
@@ -98,8 +124,14 @@ _ALL = (
         texts=("title", "categories", "about", "prerequisites"),
         keywords=("categories", "school"),
         wording={
-            "en": _wording("Courses for you", "course", "courses", "What you took", "since you took {title}", "Taken"),
-            "zh": _wording("为你推荐的课程", "课程", "课程", "你学过的", "因为你学过《{title}》", "已学"),
+            "en": _wording(
+                "Courses for you", "course", "courses", "What you took", "since you took {title}", "Taken", "taken",
+                "{title}", "What do you want to learn?", "statistics without much algebra",
+            ),
+            "zh": _wording(
+                "为你推荐的课程", "课程", "课程", "你学过的", "因为你学过《{title}》", "已学", "学过", "《{title}》",
+                "想学点什么？", "不用太多代数的统计学",
+            ),
         },
     ),
     Domain(
@@ -109,9 +141,13 @@ _ALL = (
         wording={
             "en": _wording(
                 "Your feed", "person or post", "people and posts", "Who you follow and what you liked",
-                "because of {title}", "Follow or like",
+                "because of {title}", "Follow or like", "followed or liked", "{title}",
+                "What do you want to hear about?", "gardens on balconies",
             ),
-            "zh": _wording("你的动态", "人或帖子", "人和帖子", "你的关注和点赞", "因为{title}", "关注或点赞"),
+            "zh": _wording(
+                "你的动态", "人或帖子", "人和帖子", "你的关注和点赞", "因为{title}", "关注或点赞", "关注或点赞",
+                "“{title}”", "想了解什么？", "阳台上的花园",
+            ),
         },
     ),
 )  # fmt: skip

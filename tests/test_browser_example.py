@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import http.server
 import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 import pytest
 from bundles import write_published
 
@@ -22,7 +25,6 @@ CHROMIUM = shutil.which("chromium")
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not (EXAMPLE / "node_modules").exists(), reason="npm install --prefix examples/browser"),
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium"),
 ]
 
@@ -38,14 +40,37 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+@pytest.fixture(scope="module")
+def packages() -> Path:
+    """The pinned packages of the example: where its README puts them, or in a cache that npm fills once."""
+    if (EXAMPLE / "node_modules").exists():
+        return EXAMPLE / "node_modules"
+    lock = EXAMPLE / "package-lock.json"
+    digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
+    kept = platformdirs.user_cache_path("sottovoce") / f"browser-{digest}"
+    if not (kept / "whole").exists():
+        npm = shutil.which("npm")
+        if npm is None:
+            pytest.skip("no npm here, which fetches onnxruntime-web")
+        kept.mkdir(parents=True, exist_ok=True)
+        for file in ("package.json", lock.name):
+            shutil.copy(EXAMPLE / file, kept / file)
+        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(kept)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        if done.returncode != 0:
+            pytest.skip(f"npm cannot fetch onnxruntime-web: {' '.join(done.stderr.split())[:200]}")
+        (kept / "whole").touch()
+    return kept / "node_modules"
+
+
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[str]:
+def site(tmp_path: Path, packages: Path) -> Iterator[str]:
     import json
 
     bundle = open_bundle(write_published(tmp_path / "bundle"))
     for name in ("index.html", "app.js", "style.css"):
         shutil.copy(EXAMPLE / name, tmp_path / name)
-    (tmp_path / "node_modules").symlink_to(EXAMPLE / "node_modules")
+    (tmp_path / "node_modules").symlink_to(packages)
     export_onnx(bundle, tmp_path / "model.onnx")
     items = bundle.catalogue
     table = {"ids": list(items.ids), "titles": list(items.titles), "categories": list(items.attributes["categories"])}

@@ -83,8 +83,13 @@ class CardTexts:
         if writer is not None:
             self._thread.start()
 
-    def ask(self, given: Given) -> CardText:
-        """What there is for these facts now; a model's text is begun, if there is a model."""
+    @property
+    def by_model(self) -> bool:
+        """Whether there is a model that writes."""
+        return self._writer is not None
+
+    def ask(self, given: Given, soon: bool = False) -> CardText:
+        """What there is for these facts now; a model's text is begun, if there is a model, `soon` before all others."""
         with self._changed:
             known = self._texts.get(given.key)
             if known is None:
@@ -92,8 +97,10 @@ class CardTexts:
                 self._keep(given.key, known)
             if not known.done and given.key not in self._waiting:
                 self._waiting[given.key] = given
+                if soon:
+                    self._waiting.move_to_end(given.key, last=False)
                 while len(self._waiting) > WAITING:
-                    key, _ = self._waiting.popitem(last=False)
+                    key, _ = self._waiting.popitem(last=soon)
                     self._texts.pop(key, None)
                 self._changed.notify()
             return known

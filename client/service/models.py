@@ -5,16 +5,24 @@ from __future__ import annotations
 import hashlib
 import threading
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from sottovoce.client.home import Home
-from sottovoce.client.recommender import Recommender
-from sottovoce.client.service.views import Model
-from sottovoce.common.errors import DataError, SottovoceError
+from sottovoce.client.recommender import CATEGORIES, Recommender
+from sottovoce.client.service.views import Item, Model
+from sottovoce.common.domains import DOMAINS, Domain, domain_of
+from sottovoce.common.errors import DataError, InputError, SottovoceError
 
 
 class NoModelError(SottovoceError):
     """There is no model on this device yet, or none that can be read."""
+
+
+class NotFoundError(InputError):
+    """No such item, category or entry."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +33,46 @@ class Loaded:
     folder: Path
     model: Model
     signed: bool
+
+    @cached_property
+    def categories(self) -> tuple[str, ...]:
+        """The categories of the catalogue, sorted."""
+        column = self.recommender.model.table.attributes.get(CATEGORIES)
+        return () if column is None else tuple(sorted({name for parts in column.parts for name in parts}))
+
+    @cached_property
+    def domain(self) -> Domain:
+        """What kind of catalogue it is; of one that this program does not know, the words that fit anything."""
+        return DOMAINS.get(str(self.recommender.bundle.manifest.get("domain")), domain_of(None))
+
+    @cached_property
+    def average(self) -> float:
+        """The score of an average item without a history: scores are told above it."""
+        return float(self.recommender.model.index.b.mean(dtype=np.float64))
+
+    def position(self, item_id: str) -> int:
+        """The catalogue position of an item.
+
+        Raises:
+            NotFoundError: there is none of this id.
+        """
+        position = self.recommender.model.table.position.get(item_id)
+        if position is None:
+            raise NotFoundError("no such item in this model's catalogue")
+        return position
+
+    def named(self, place: int) -> tuple[str, str]:
+        """Id and title of the item at a position."""
+        table = self.recommender.model.table
+        return table.ids[place], table.titles[place]
+
+    def item(self, place: int) -> Item:
+        """What is public of the item at a position."""
+        attributes = self.recommender.model.table.attributes
+        column = attributes.get(CATEGORIES)
+        categories = () if column is None else column.parts[int(column.codes[place])]
+        year = attributes["year"][place] if "year" in attributes else ""
+        return Item(*self.named(place), year, categories)
 
 
 class Models:

@@ -22,9 +22,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from sottovoce.client.service.access import Access
-from sottovoce.client.service.device import MOST_CARDS, MOST_WORDS_BYTES, Device, NotFoundError, TooLongError, Wanted
+from sottovoce.client.service.device import Device
 from sottovoce.client.service.guard import Guard
-from sottovoce.client.service.models import NoModelError
+from sottovoce.client.service.lists import MOST_CARDS, MOST_WORDS_BYTES, TooLongError, Wanted
+from sottovoce.client.service.models import NoModelError, NotFoundError
+from sottovoce.common.domains import domain_of
 from sottovoce.common.errors import InputError, SottovoceError
 
 STATIC = Path(__file__).parent / "static"
@@ -108,47 +110,54 @@ def _lists(app: FastAPI, device: Device) -> None:
         category: Annotated[list[str] | None, Query()] = None,
         like: str = "",
     ) -> Response:
-        return _told(device.recommend(Wanted(n, tuple(category or ()), **MODES[mode]), like))
+        return _told(device.lists.recommend(Wanted(n, tuple(category or ()), **MODES[mode]), like))
 
     @app.post("/api/ask")
     def ask(asked: Asked) -> Response:
         wanted = Wanted(asked.n, asked.categories, **MODES[asked.mode])
-        return _told(device.ask(asked.text, asked.weight, wanted))
+        return _told(device.lists.ask(asked.text, asked.weight, wanted))
 
     @app.post("/api/say")
     def say(spoke: Spoke) -> Response:
-        return _told(device.say(spoke.sentence, spoke.n))
+        return _told(device.talks.say(spoke.sentence, spoke.n))
 
     @app.post("/api/unsay")
     def unsay(unsaid: Unsaid) -> Response:
-        return _told(device.unsay(unsaid.place, unsaid.n, unsaid.chinese))
+        return _told(device.talks.unsay(unsaid.place, unsaid.n, unsaid.chinese))
 
     @app.get("/api/text")
-    def text(item: Annotated[list[str], Query(max_length=MOST_CARDS)]) -> Response:
-        return _json({"texts": {each: asdict(device.text(each)) for each in item}})
+    def text(
+        item: Annotated[list[str] | None, Query(max_length=MOST_CARDS)] = None, digest: str = "", taste: bool = False
+    ) -> Response:
+        told: dict[str, Any] = {"texts": {each: asdict(device.texts.card(each)) for each in item or ()}}
+        if digest:
+            told["digest"] = asdict(device.texts.digest(digest))
+        if taste:
+            told["taste"] = asdict(device.texts.taste())
+        return _json(told)
 
     @app.post("/api/explain")
     def explain(what: ToExplain) -> Response:
-        return _told(device.explain(what.item, what.text, what.weight, what.like))
+        return _told(device.lists.explain(what.item, what.text, what.weight, what.like))
 
     @app.get("/api/search")
     def search(text: str) -> Response:
-        return _json({"items": [asdict(item) for item in device.search(text)]})
+        return _json({"items": [asdict(item) for item in device.lists.search(text)]})
 
 
 def _log(app: FastAPI, device: Device) -> None:
     @app.post("/api/feedback")
     def feedback(said: Said) -> Response:
-        device.feedback(said.kind, said.subject)
+        device.log.feedback(said.kind, said.subject)
         return _json({"kept": True})
 
     @app.post("/api/undo")
     def undo() -> Response:
-        return _told(device.undo())
+        return _told(device.log.undo())
 
     @app.get("/api/history")
     def history(offset: Annotated[int, Query(ge=0)] = 0, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> Response:
-        return _told(device.history(offset, limit))
+        return _told(device.log.page(offset, limit))
 
     @app.post("/api/forget")
     def forget(what: ToForget) -> Response:
@@ -158,7 +167,7 @@ def _log(app: FastAPI, device: Device) -> None:
 
     @app.get("/api/export")
     def export() -> Response:
-        return _json({"events": [json.loads(line) for line in device.export()]})
+        return _json({"events": [json.loads(line) for line in device.log.export()]})
 
     @app.post("/api/impressions/clear")
     def clear_impressions() -> Response:
@@ -170,9 +179,16 @@ def _facts(app: FastAPI, device: Device) -> None:
     @app.get("/api/status")
     def status() -> Response:
         model = device.models.status()
-        categories = device.categories(device.models.current()) if model.present else ()
-        wishes = "encoder" if device.understands() else "keywords"
-        return _json({"model": asdict(model), "wishes": wishes, "categories": categories})
+        loaded = device.models.current() if model.present else None
+        domain = domain_of(None) if loaded is None else loaded.domain
+        return _json({
+            "model": asdict(model),
+            "wishes": "encoder" if device.lists.understands else "keywords",
+            "writes": device.texts.written.by_model,
+            "categories": () if loaded is None else loaded.categories,
+            "domain": domain.name,
+            "wording": domain.wording,
+        })  # fmt: skip
 
     @app.get("/api/profile")
     def profile() -> Response:
@@ -180,7 +196,7 @@ def _facts(app: FastAPI, device: Device) -> None:
 
     @app.get("/api/privacy")
     def privacy() -> Response:
-        return _told(device.privacy())
+        return _told(device.account.privacy())
 
     @app.get("/api/model")
     def model() -> Response:
@@ -195,7 +211,7 @@ def _facts(app: FastAPI, device: Device) -> None:
             "signed": loaded.signed,
             "federation": "" if invitation is None else invitation.federation,
             "privacy": manifest.get("privacy", {}),
-            "wishes": "encoder" if device.understands() else "keywords",
+            "wishes": "encoder" if device.lists.understands else "keywords",
             "card": (loaded.folder / "MODEL_CARD.md").read_text(encoding="utf-8"),
         })  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The person behind the device, in the model's terms; read anew whenever the log was written, by whatever process."""
+"""The person behind the device, in the model's terms; the log is followed, whatever process writes it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sottovoce.client.histories import HistoryStore, Taste
+from sottovoce.client.histories import Fold, HistoryStore, Taste
 from sottovoce.client.recommender import Recommender
+from sottovoce.client.service.models import Loaded, Models
 from sottovoce.client.taste import Feedback
 from sottovoce.common.history import IntArray
 
@@ -21,10 +22,12 @@ class Person:
     Attributes:
         history: Oldest first.
         feedback: What was said of items and categories.
+        met: How many items the history has, those included that the catalogue lacks.
     """
 
     history: IntArray
     feedback: Feedback
+    met: int
 
     @property
     def unknown(self) -> bool:
@@ -32,8 +35,15 @@ class Person:
         return not (len(self.history) or self.feedback.liked or self.feedback.disliked)
 
 
-def person_of(taste: Taste, recommender: Recommender) -> Person:
-    """Where a person stands, in terms of one model's catalogue."""
+def person_of(taste: Taste, recommender: Recommender, before: tuple[Taste, Person] | None = None) -> Person:
+    """Where a person stands, in terms of one model's catalogue.
+
+    Args:
+        taste: In terms of ids.
+        recommender: Has the catalogue.
+        before: An earlier taste and person, by the same catalogue: where the history has only grown since, what was
+            found of it is not looked up again.
+    """
 
     def positions(ids: frozenset[str]) -> tuple[int, ...]:
         return tuple(np.sort(recommender.positions(tuple(ids))).tolist())
@@ -41,11 +51,15 @@ def person_of(taste: Taste, recommender: Recommender) -> Person:
     feedback = Feedback(
         positions(taste.liked), positions(taste.disliked), positions(frozenset(taste.not_now)), taste.hidden_categories
     )
-    return Person(recommender.positions(taste.history), feedback)
+    known, found = ((), np.zeros(0, np.int64)) if before is None else (before[0].history, before[1].history)
+    if taste.history[: len(known)] != known:
+        known, found = (), found[:0]
+    history = np.append(found, recommender.positions(taste.history[len(known) :]))
+    return Person(history, feedback, len(taste.history))
 
 
 class People:
-    """Keeps the last reading of one user's log for as long as nobody writes it.
+    """Follows one user's log: what is new is added to the last reading, and nothing is read while nobody writes.
 
     SQLite tells an open connection whether any other one has written since (`PRAGMA data_version`).
     """
@@ -55,19 +69,34 @@ class People:
         self._user = user
         self._lock = threading.Lock()
         self._watch: tuple[int, sqlite3.Connection] | None = None
-        self._read: tuple[object, Taste] | None = None
+        self._seen: object = None
+        self._fold: Fold | None = None
+        self._person: tuple[Recommender, Taste, Person] | None = None
 
-    def taste(self) -> Taste:
-        """Where the person stands now.
+    def person(self, recommender: Recommender) -> Person:
+        """Where the person stands now, in terms of one model's catalogue.
 
         Raises:
             DataError: the log cannot be read.
         """
         with self._lock:
-            version = self._version()  # before reading: what is written meanwhile is read next time
-            if version is None or self._read is None or self._read[0] != version:
-                self._read = (version, self._histories.taste(self._user))
-            return self._read[1]
+            fold, changed = self._read()
+            last = self._person
+            if last is None or last[0] is not recommender or changed:
+                taste = fold.taste()
+                before = None if last is None or last[0] is not recommender else last[1:]
+                self._person = last = recommender, taste, person_of(taste, recommender, before)
+            return last[2]
+
+    def _read(self) -> tuple[Fold, bool]:
+        """The log, and whether it was read just now."""
+        seen = self._version()  # before reading: what is written meanwhile is read next time
+        if self._fold is not None and seen is not None and seen == self._seen:
+            return self._fold, False
+        known, self._fold = (None if seen is None else self._fold), None
+        self._fold = self._histories.read(self._user, known)
+        self._seen = seen
+        return self._fold, True
 
     def _version(self) -> object:
         """Changes with every write; `None` where nothing can be told."""
@@ -75,6 +104,7 @@ class People:
             file = self._histories.path.stat().st_ino
             if self._watch is None or self._watch[0] != file:
                 self.close()
+                self._fold = None
                 watch = sqlite3.connect(self._histories.path, timeout=5, isolation_level=None, check_same_thread=False)
                 self._watch = (file, watch)
             return file, self._watch[1].execute("PRAGMA data_version").fetchone()[0]
@@ -87,3 +117,28 @@ class People:
         if self._watch is not None:
             self._watch[1].close()
         self._watch = None
+
+
+@dataclass(frozen=True)
+class Session:
+    """One person before one device.
+
+    Attributes:
+        user: Who the person is, among the users of the device.
+        models: The model in use.
+        people: Follows the person's log.
+    """
+
+    user: str
+    models: Models
+    people: People
+
+    def now(self) -> tuple[Loaded, Person]:
+        """The model and the person, as they are now.
+
+        Raises:
+            NoModelError: there is no model.
+            DataError: the log cannot be read.
+        """
+        loaded = self.models.current()
+        return loaded, self.people.person(loaded.recommender)

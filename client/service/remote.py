@@ -12,9 +12,10 @@ from grpc import aio
 
 from sottovoce.client.service import device_pb2 as pb
 from sottovoce.client.service.access import Access
-from sottovoce.client.service.device import Device, NotFoundError, TooLongError, Wanted
+from sottovoce.client.service.device import Device
 from sottovoce.client.service.device_pb2_grpc import DeviceServicer
-from sottovoce.client.service.models import NoModelError
+from sottovoce.client.service.lists import TooLongError, Wanted
+from sottovoce.client.service.models import NoModelError, NotFoundError
 from sottovoce.client.service.page import is_full
 from sottovoce.client.service.views import Basis, Listing, Model, Term
 from sottovoce.common.errors import InputError, SottovoceError
@@ -63,7 +64,7 @@ class Remote(DeviceServicer):
 
         def answer() -> pb.RecommendReply:
             wanted = Wanted(request.n or DEFAULT_N, tuple(request.categories), request.diversity, request.long_tail)
-            return _listed(self._device.recommend(wanted, request.like_item_id))
+            return _listed(self._device.lists.recommend(wanted, request.like_item_id))
 
         return await _answered(answer, context)
 
@@ -71,7 +72,7 @@ class Remote(DeviceServicer):
         """As `device.proto` says."""
 
         def answer() -> pb.ExplainReply:
-            told = self._device.explain(request.item_id)
+            told = self._device.lists.explain(request.item_id)
             return pb.ExplainReply(
                 item_id=told.item_id, score=told.score, popularity=told.popularity, content=told.content,
                 correction=told.correction, history=map(_term, told.history), rank=told.rank,
@@ -83,7 +84,8 @@ class Remote(DeviceServicer):
     async def Ask(self, request: pb.AskRequest, context: Context) -> pb.RecommendReply:  # noqa: N802
         """As `device.proto` says."""
         return await _answered(
-            lambda: _listed(self._device.ask(request.text, request.weight, Wanted(request.n or DEFAULT_N))), context
+            lambda: _listed(self._device.lists.ask(request.text, request.weight, Wanted(request.n or DEFAULT_N))),
+            context,
         )
 
     async def Say(self, request: pb.SayRequest, context: Context) -> pb.SayReply:  # noqa: N802
@@ -93,9 +95,9 @@ class Remote(DeviceServicer):
             n = request.n or DEFAULT_N
             if request.HasField("take_away") or not request.sentence:
                 place = request.take_away if request.HasField("take_away") else None
-                spoken = self._device.unsay(place, n, chinese=False)
+                spoken = self._device.talks.unsay(place, n, chinese=False)
             else:
-                spoken = self._device.say(request.sentence, n)
+                spoken = self._device.talks.say(request.sentence, n)
             chips = [pb.SayReply.Chip(place=chip.place, kind=chip.kind, label=chip.label) for chip in spoken.chips]
             return pb.SayReply(list=_listed(spoken.listing), answer=spoken.answer, chips=chips, unsure=spoken.unsure)
 
@@ -106,8 +108,8 @@ class Remote(DeviceServicer):
 
         def answer() -> pb.SendFeedbackReply:
             if request.kind == pb.SendFeedbackRequest.UNDO:
-                return pb.SendFeedbackReply(subject=self._device.undo().subject)
-            self._device.feedback(_KINDS.get(request.kind, "unspecified"), request.subject)
+                return pb.SendFeedbackReply(subject=self._device.log.undo().subject)
+            self._device.log.feedback(_KINDS.get(request.kind, "unspecified"), request.subject)
             return pb.SendFeedbackReply(subject=request.subject)
 
         return await _answered(answer, context)
@@ -129,7 +131,7 @@ class Remote(DeviceServicer):
         """As `device.proto` says."""
 
         def answer() -> pb.PrivacyStatusReply:
-            privacy = self._device.privacy()
+            privacy = self._device.account.privacy()
             updates = [
                 pb.Update(at=each.at, release=each.release, bytes=each.bytes, sha256=each.sha256)
                 for each in privacy.updates

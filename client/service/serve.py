@@ -97,7 +97,8 @@ def _end(*_: object) -> None:
 
 
 def _listen(option: str, port: int) -> socket.socket:
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # By the protocol's name: asyncio sends what it has at once (TCP_NODELAY) only where it sees that this is TCP.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     if os.name == "posix":
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

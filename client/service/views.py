@@ -109,6 +109,14 @@ class Without:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One block of the item vectors (texts, words, price, picture …), and what likeness in it adds to a score."""
+
+    name: str
+    effect: float
+
+
+@dataclass(frozen=True)
 class Why:
     """A score, taken apart: `popularity`, `wish` and the effects in `history` sum to `score`.
 
@@ -117,9 +125,10 @@ class Why:
         score: Above that of an average item without a history.
         popularity: What popularity adds.
         wish: What the person's words add, or the item that the list is like.
-        content: The part of all effects that similarity of texts explains.
+        content: The part of all effects that likeness of items explains.
         correction: The part of all effects that was learned together.
-        history: One term per item of the history; an item that is also liked counts twice, in one term.
+        blocks: `content` by block; empty where the model does not say what its vectors were put together from.
+        history: One term per item of the history that still counts; one that is also liked counts twice, in one term.
         rank: Place among all items that may be recommended, from 1; zero if it is not among them.
         items: How many these are.
         without: For the strongest terms.
@@ -131,6 +140,7 @@ class Why:
     wish: float
     content: float
     correction: float
+    blocks: tuple[Part, ...]
     history: tuple[Term, ...]
     rank: int
     items: int

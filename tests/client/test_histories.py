@@ -9,6 +9,7 @@ import sqlite3
 import stat
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from federation import catalogue
@@ -16,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sottovoce.client.database import Database
-from sottovoce.client.histories import OWNER, Event, HistoryStore, Kind, Taste
+from sottovoce.client.histories import _MIGRATIONS, OWNER, Event, HistoryStore, Kind, Taste
 from sottovoce.common.catalogue import Catalogue
 from sottovoce.common.errors import ConfigError, DataError
 
@@ -29,6 +30,107 @@ def store(tmp_path: Path) -> HistoryStore:
 def bytes_of(store: HistoryStore) -> bytes:
     """Everything that lies on the disk for a store."""
     return b"".join(path.read_bytes() for path in store.path.parent.glob(store.path.name + "*"))
+
+
+ITEMS = st.sampled_from(["a", "b", "Horror"])
+MOMENTS = st.integers(0, 5).map(float)
+ACTS = st.one_of(
+    st.tuples(
+        st.just("record"), st.sampled_from([OWNER, OWNER, "ann"]), ITEMS, MOMENTS,
+        st.sampled_from([kind for kind in Kind if kind is not Kind.UNDO]), st.sampled_from(["", "", "said", "more"]),
+    ),
+    st.tuples(st.just("undo"), st.sampled_from([OWNER, OWNER, "ann"])),
+    st.tuples(st.just("forget"), st.sampled_from([OWNER, "ann", None]), st.one_of(st.none(), ITEMS)),
+    st.tuples(st.just("import"), st.lists(st.tuples(ITEMS, MOMENTS), max_size=4)),
+)  # fmt: skip
+"""What may happen to a log, in whatever order: clocks go back, names of items and categories are alike."""
+
+
+def act(store: HistoryStore, what: tuple[Any, ...]) -> None:
+    match what:
+        case "record", user, item, at, kind, words:
+            store.add([Event(user=user, item=item, at=at, kind=kind, words=words)])
+        case "undo", user:
+            store.undo(user)
+        case "forget", user, item:
+            store.forget(user, item)
+        case "import", rows:
+            store.add(Event(item=item, at=at) for item, at in rows)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.booleans(), ACTS), max_size=25), st.sampled_from([1, 1_000]))
+def test_a_reading_that_is_carried_on_is_that_of_the_whole_log(
+    tmp_path: Path, acts: list[tuple[bool, tuple[Any, ...]]], most: int
+) -> None:
+    """Also where a log is read after some of the acts only: the others happen elsewhere meanwhile."""
+    for path in tmp_path.glob("folded.sqlite*"):
+        path.unlink()
+    store = HistoryStore(tmp_path / "folded.sqlite")
+    with mock.patch("sottovoce.client.histories.MOST_NEW", most):
+        fold = store.read()
+        for looked_at, what in acts:
+            act(store, what)
+            if looked_at:
+                fold = store.read(OWNER, fold)
+                assert fold.taste() == store.read().taste() == oracle(store)
+        assert store.read(OWNER, fold).taste() == oracle(store)
+
+
+def oracle(store: HistoryStore) -> Taste:
+    """Where the owner stands, from a copy of the log, in the plainest way."""
+    with sqlite3.connect(store.path) as connection:
+        rows = connection.execute("SELECT id, kind, item, at, words, undoes FROM event WHERE user = 'owner'").fetchall()
+    undone = {row[5] for row in rows}
+    standing = sorted((row for row in rows if row[1] != "undo" and row[0] not in undone), key=lambda r: (r[3], r[0]))
+    last: dict[str, str] = {}
+    history: list[str] = []
+    words: dict[str, str] = {}
+    not_now: dict[str, float] = {}
+    for _, kind, item, at, said, _ in standing:
+        if kind == "not_now":
+            not_now[item] = at
+        elif kind != "hide_category":
+            not_now.pop(item, None)
+            last[item] = kind
+            history = [each for each in history if each != item]
+            words[item] = "" if kind == "dislike" else said or words.get(item, "")
+            if kind != "dislike":
+                history.append(item)
+    return Taste(
+        tuple(history), tuple(words[item] for item in history),
+        frozenset(item for item, kind in last.items() if kind == "like"),
+        frozenset(item for item, kind in last.items() if kind == "dislike"), not_now,
+        frozenset(row[2] for row in standing if row[1] == "hide_category"),
+    )  # fmt: skip
+
+
+def test_a_few_new_rows_are_folded_in_without_reading_the_rest(store: HistoryStore) -> None:
+    store.add(Event(item=f"item {number}", at=float(number)) for number in range(50))
+    fold = store.read()
+    store.record(OWNER, "new")
+    store.undo()
+    store.record(OWNER, "item 3", kind="like")
+    assert store.read(OWNER, fold) is fold
+    assert fold.taste().history[-2:] == ("item 49", "item 3")
+    store.forget("nobody")
+    assert store.read(OWNER, fold) is not fold  # rows may be gone, and their ids given again
+
+
+def test_words_that_are_taken_back_are_gone_from_a_reading_that_is_carried_on(store: HistoryStore) -> None:
+    store.record(OWNER, "a", 5.0)
+    store.record(OWNER, "a", 1.0, words="said")
+    fold = store.read()
+    assert fold.taste().words == ("said",)
+    store.undo()
+    assert store.read(OWNER, fold).taste().words == ("",)
+
+
+def test_a_log_of_the_first_version_is_brought_up(tmp_path: Path) -> None:
+    first = Database(tmp_path / "h.sqlite", _MIGRATIONS[:1])
+    with first.transaction() as connection:
+        connection.execute("INSERT INTO event (user, kind, item, at, words) VALUES ('owner', 'like', 'a', 1.0, '')")
+    assert HistoryStore(first.path).taste().liked == {"a"}
 
 
 def test_only_the_owner_can_read_it(store: HistoryStore) -> None:
@@ -49,7 +151,7 @@ def test_it_is_in_wal_mode_with_a_version(store: HistoryStore) -> None:
     store.record(OWNER, "a")
     with sqlite3.connect(store.path) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
 
 
 def test_history_is_in_the_order_of_time_each_item_once(store: HistoryStore) -> None:

@@ -13,16 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sottovoce.client.recommender import Recommender
+from sottovoce.client.taste import REMEMBERED, Feedback
 from sottovoce.common.bundle import Bundle, write_bundle
 from sottovoce.common.catalogue import Catalogue
 from sottovoce.common.history import IntArray
-from sottovoce.common.scoring import FloatArray, Head, HeadShape, ScoringModel, save_arrays
+from sottovoce.common.scoring import Blocks, FloatArray, Head, HeadShape, ScoringModel, save_arrays
 
 ITEMS, DIMENSION = 12, 4
 NOTHING = np.zeros(0, np.int64)
 
 
-def recommender(seed: int = 0, prior: FloatArray | None = None, trained: bool = True) -> Recommender:
+def recommender(
+    seed: int = 0, prior: FloatArray | None = None, trained: bool = True, blocks: Blocks | None = None
+) -> Recommender:
     rng = np.random.default_rng(seed)
     vectors = rng.normal(size=(ITEMS, DIMENSION)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -31,7 +34,7 @@ def recommender(seed: int = 0, prior: FloatArray | None = None, trained: bool = 
     parts = {name: trained * rng.normal(size=size).astype(np.float32) for name, size in shape.trained.items()}
     names = tuple(f"item {row}" for row in range(ITEMS))
     catalogue = Catalogue(tuple(map(str, range(ITEMS))), names, names)
-    return Recommender(Bundle(catalogue, ScoringModel(vectors, Head(shape, b, parts)), {}))
+    return Recommender(Bundle(catalogue, ScoringModel(vectors, Head(shape, b, parts), blocks), {}))
 
 
 POSITIONS = st.lists(st.integers(0, ITEMS - 1), max_size=20)
@@ -165,3 +168,33 @@ def test_a_device_recommends_with_numpy_alone(tmp_path: Path) -> None:
     history: IntArray = np.array([1, 4])
     assert listed == [each.item for each in here.recommend(history, 5)]
     assert imported == []
+
+
+def test_the_blocks_of_an_explanation_sum_to_its_content() -> None:
+    rotation = np.linalg.qr(np.random.default_rng(5).normal(size=(DIMENSION, DIMENSION)))[0].astype(np.float32)
+    shown = recommender(blocks=Blocks((("encoder", 1), ("words", 2), ("price", 1)), rotation))
+    met, said = np.array([3, 1, 4]), Feedback(liked=(5,), disliked=(9,))
+    blocks = shown.blocks(met, 2, feedback=said)
+    assert list(blocks) == ["encoder", "words", "price"]
+    content = shown.explain(met, 2, feedback=said).content
+    np.testing.assert_allclose(np.sum(list(blocks.values()), axis=0), content, atol=1e-5)
+    assert recommender().blocks(met, 2) == {}
+
+
+def test_what_is_explained_together_is_what_is_explained_one_by_one() -> None:
+    shown, met, said = recommender(), np.array([3, 1, 4]), Feedback(liked=(5,), disliked=(9,))
+    wish = shown.wish_like(7)
+    for told in shown.explanations(met, [0, 2, 11], feedback=said, wish=wish):
+        alone = shown.explain(met, told.item, feedback=said, wish=wish)
+        np.testing.assert_allclose(told.effects, alone.effects, atol=1e-6)
+        assert (told.score, told.popularity, told.wish) == pytest.approx((alone.score, alone.popularity, alone.wish))
+    assert shown.explanations(met, []) == []
+
+
+def test_of_a_long_history_its_last_thousands_count() -> None:
+    shown, rng = recommender(), np.random.default_rng(0)
+    long = rng.integers(0, ITEMS - 3, 3 * REMEMBERED)
+    told, recent = shown.explain(long, ITEMS - 1), shown.explain(long[-REMEMBERED:], ITEMS - 1)
+    assert told.score == recent.score and len(told.history) == REMEMBERED
+    exact = shown.bundle.model.scores(shown.bundle.model.state(long))[ITEMS - 1]
+    assert told.score == pytest.approx(exact, abs=1e-4)

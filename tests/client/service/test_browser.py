@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from served import Service, make_bundle, service
+from served import DIMENSION, Service, Writes, make_bundle, make_device, page_of, service, writing
 
 from sottovoce.client.histories import Event
 from sottovoce.client.home import Home
@@ -25,7 +25,8 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not CHROMIUM, reason="no Chromium here: install it, or name it in CHROMIUM"),
 ]
-SECTIONS = ("", "taste", "history", "privacy", "model")
+SECTIONS = ("", "talk", "taste", "history", "privacy", "model")
+expect.set_options(timeout=15_000)  # a busy machine is no fault of the page
 DESKTOP, PHONE = ViewportSize(width=1280, height=900), ViewportSize(width=360, height=740)
 
 
@@ -98,10 +99,10 @@ def test_the_token_is_gone_from_the_address_and_out_of_reach_for_scripts(visit: 
 def test_who_is_new_is_welcomed_and_can_look_something_up(visit: Visit) -> None:
     expect(visit.page.locator(".welcome h1")).to_contain_text("Nothing is known about you")
     expect(visit.page.locator(".card")).to_have_count(12)
-    visit.page.get_by_label("Look up something you know").fill("film 4")
+    visit.page.get_by_label("Look up items that you know").fill("film 4")
     visit.page.get_by_role("button", name=re.compile("^Like: Film 4 ")).click()
     expect(visit.page.locator("main h1")).to_have_text("For you")
-    expect(visit.page.locator(".head")).to_contain_text("From one thing")
+    expect(visit.page.locator(".head")).to_contain_text("From one item")
 
 
 def test_like_gives_reasons_and_undo_takes_it_back(visit: Visit) -> None:
@@ -160,7 +161,7 @@ def test_more_like_this_modes_and_categories(visit: Visit) -> None:
 
 def test_ask_in_words_and_move_the_slider(visit: Visit) -> None:
     visit.act("like")
-    visit.page.get_by_label("What are you in the mood for?").fill("space ghosts horror, ann@example.org")
+    visit.page.get_by_label("What are you looking for?").fill("space ghosts horror, ann@example.org")
     visit.page.keyboard.press("Enter")
     expect(visit.page.locator("main h1")).to_contain_text("“space ghosts horror")
     expect(visit.page.locator(".masked")).to_contain_text("masked")
@@ -302,3 +303,63 @@ def test_when_the_service_ends_the_page_says_so(browser: Browser, tmp_path: Path
             shown = Visit(context, ended)
         shown.page.locator(".card .act.like").first.click()
         expect(shown.page.locator("#toast")).to_contain_text("does not answer")
+
+
+def test_a_shop_speaks_of_products_and_tells_what_price_adds(browser: Browser, tmp_path: Path) -> None:
+    blocks = [["encoder", 6], ["words", 4], ["price", DIMENSION - 10]]
+    bundle = make_bundle(tmp_path / "bundle", domain="shop", blocks=blocks)
+    with service(tmp_path / "home", bundle) as shop, browser.new_context(locale="en-GB") as context:
+        shown = Visit(context, shop)
+        page = shown.page
+        expect(page.get_by_label("What are you looking for?")).to_have_attribute(
+            "placeholder", "a warm lamp for the desk"
+        )
+        page.locator(".card summary").first.click()
+        page.get_by_role("button", name="I have it").first.click()
+        expect(page.locator("main h1")).to_have_text("Picked for you")
+        expect(page.locator(".head")).to_contain_text("From one product in your history")
+        expect(page.locator(".reasons .label").first).to_have_text("Because you bought")
+        page.locator(".card summary").first.click()
+        page.get_by_role("button", name="Why exactly?").first.click()
+        rows = page.locator("dialog .parts li")
+        expect(rows).to_have_count(4)
+        expect(rows.nth(2)).to_contain_text("price")
+        effects = [float(text.replace("−", "-")) for text in rows.locator(".effect").all_inner_texts()]
+        terms = page.locator("dialog .terms tbody td").all_inner_texts()
+        assert sum(effects) == pytest.approx(sum(float(text.replace("−", "-")) for text in terms[:-1]), abs=0.04)
+        assert page.locator("dialog").evaluate("dialog => dialog.scrollTop") == 0
+        found = axe_module.Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+        assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="切换到中文").click()
+        expect(page.locator("main h1")).to_have_text("为你挑选")
+        shown.go("history")
+        expect(page.locator(".tag").first).to_have_text("买过")
+        assert shown.wrong == []
+
+
+def test_what_a_model_writes_is_shown_and_marked(browser: Browser, tmp_path: Path) -> None:
+    said = ". " + "The library on Mill Street opens again after repairs, and readers can borrow books. " * 4
+    device = writing(make_device(tmp_path, make_bundle(tmp_path / "bundle", said=said)), Writes())
+    device.log.feedback("like", "i5")
+    with page_of(device) as address, browser.new_context(locale="en-GB") as context:
+        page = context.new_page()
+        page.goto(address)
+        expect(page.locator(".card .told").first).to_have_text("It is a card. (written by a model)")
+        page.locator(".card summary").first.click()
+        expect(page.locator(".menu .told").first).to_have_text("It is a digest. (written by a model)")
+        page.locator('nav a[href="#/taste"]').click()
+        expect(page.locator(".summary .told")).to_have_text("It is a taste. (written by a model)")
+        found = axe_module.Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+        assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
+    device.close()
+
+
+def test_without_a_model_that_writes_nothing_is_asked_of_it(visit: Visit) -> None:
+    asked: list[str] = []
+    visit.page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    visit.act("like")
+    visit.page.locator(".card summary").first.click()
+    visit.go("taste")
+    assert "/api/list" in asked and "/api/text" not in asked
+    expect(visit.page.locator(".told")).to_have_count(0)

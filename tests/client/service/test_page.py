@@ -22,6 +22,7 @@ from sottovoce.client.service.access import COOKIE, CSRF_HEADER
 from sottovoce.client.service.device import Device
 from sottovoce.client.service.guard import MAX_BODY_BYTES
 from sottovoce.client.service.page import make_page
+from sottovoce.common.domains import LANGUAGES
 from sottovoce.common.privacy.accounting import ReleaseEvent, epsilon
 from sottovoce.common.privacy.ledger import Release
 
@@ -104,7 +105,7 @@ def test_nothing_is_told_or_done_without_the_token(device: Device, method: str, 
 def test_a_stolen_cookie_alone_changes_nothing(device: Device) -> None:
     thief = TestClient(make_page(device, ACCESS), base_url=ORIGIN, cookies={COOKIE: ACCESS.session})
     assert thief.post("/api/feedback", json={"kind": "like", "subject": "i1"}).status_code == 403
-    assert device.history(0, 10).total == 0
+    assert device.log.page(0, 10).total == 0
 
 
 def test_another_user_of_the_machine_is_refused(page: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,6 +155,27 @@ def test_a_card_says_what_it_is_and_its_parts_sum_to_its_score(page: TestClient)
         assert why["popularity"] + sum(term["effect"] for term in why["history"]) == pytest.approx(
             why["score"], abs=1e-4
         )
+
+
+def test_the_page_has_the_words_of_the_catalogue_s_domain(tmp_path: Path) -> None:
+    for domain, heading in (("shop", "Picked for you"), ("weather", "For you")):
+        device = make_device(tmp_path / domain, make_bundle(tmp_path / domain / "bundle", domain=domain))
+        status = browser(device).get("/api/status").json()
+        assert status["domain"] == ("shop" if domain == "shop" else "items")
+        assert set(status["wording"]) == set(LANGUAGES)
+        assert status["wording"]["en"]["heading"] == heading
+        device.close()
+
+
+def test_an_explanation_tells_what_each_block_adds(page: TestClient, tmp_path: Path) -> None:
+    say(page, "like", "i7")
+    assert page.post("/api/explain", json={"item": "i9"}).json()["blocks"] == []
+    sizes = [["encoder", 6], ["words", 4], ["price", DIMENSION - 10]]
+    make_bundle(tmp_path / "bundle", blocks=sizes)
+    why = page.post("/api/explain", json={"item": "i9"}).json()
+    assert [part["name"] for part in why["blocks"]] == ["encoder", "words", "price"]
+    assert sum(part["effect"] for part in why["blocks"]) == pytest.approx(why["content"], abs=1e-4)
+    assert why["content"] + why["correction"] == pytest.approx(sum(term["effect"] for term in why["history"]), abs=1e-4)
 
 
 @pytest.mark.parametrize("basis", ["wish", "item"])
@@ -221,7 +243,7 @@ def test_forgetting_leaves_nothing(page: TestClient, device: Device) -> None:
     assert page.post("/api/forget", json={"everything": True}).json() == {"forgotten": 2}
     assert page.get("/api/privacy").json()["impressions"] == 0
     assert ids(listed(page)) == before
-    assert device.export() == []
+    assert device.log.export() == []
 
 
 def test_to_forget_says_what(page: TestClient) -> None:

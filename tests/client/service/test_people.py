@@ -2,38 +2,77 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 from served import USER, make_bundle
 
-from sottovoce.client.histories import HistoryStore
+from sottovoce.client.histories import Fold, HistoryStore
 from sottovoce.client.recommender import Recommender
 from sottovoce.client.service.impressions import Impressions
 from sottovoce.client.service.people import People, person_of
 
 
-def test_a_log_is_read_again_only_after_a_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_is_read_only_after_a_write_and_what_is_new_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store, other = HistoryStore(tmp_path / "h.sqlite"), HistoryStore(tmp_path / "h.sqlite")
-    people, read = People(store, USER), []
-    taste = HistoryStore.taste
+    recommender = Recommender.load(make_bundle(tmp_path / "bundle"))
+    people, read = People(store, USER), list[bool]()
+    whole = HistoryStore.read
 
-    def counted(self: HistoryStore, user: str) -> object:
-        read.append(user)
-        return taste(self, user)
+    def counted(self: HistoryStore, user: str, known: Fold | None = None) -> Fold:
+        found = whole(self, user, known)
+        read.append(found is not known)
+        return found
 
-    monkeypatch.setattr(HistoryStore, "taste", counted)
-    assert people.taste().history == () == people.taste().history
+    def met() -> list[int]:
+        history: list[int] = people.person(recommender).history.tolist()
+        return history
+
+    monkeypatch.setattr(HistoryStore, "read", counted)
+    assert met() == [] == met()
     other.record(USER, "i1")
-    assert people.taste().history == ("i1",)
+    assert met() == [1]
+    read.clear()
+    other.record(USER, "i2", kind="like")
+    assert met() == [1, 2] == met()
+    other.undo(USER)
+    assert met() == [1] and read == [False, False]  # carried on from what was known, once for each write
     other.forget(USER)
-    assert people.taste().history == ()
-    before = len(read)
-    people.taste()
-    assert len(read) == before
+    assert met() == [] and read[2:] == [True]
     (tmp_path / "h.sqlite").rename(tmp_path / "old.sqlite")
-    other.record(USER, "i2")
-    assert people.taste().history == ("i2",)
+    other.record(USER, "i3")
+    assert met() == [3] and read[3:] == [True]
+    people.close()
+
+
+def test_a_log_that_was_put_back_from_a_copy_is_read_anew(tmp_path: Path) -> None:
+    store, recommender = HistoryStore(tmp_path / "h.sqlite"), Recommender.load(make_bundle(tmp_path / "bundle"))
+    people = People(store, USER)
+    store.record(USER, "i1")
+    shutil.copy(store.path, tmp_path / "copy.sqlite")
+    store.record(USER, "i2")
+    assert people.person(recommender).history.tolist() == [1, 2]
+    for ending in ("-wal", "-shm"):
+        store.path.with_name(store.path.name + ending).unlink(missing_ok=True)
+    (tmp_path / "copy.sqlite").rename(store.path)
+    store.record(USER, "i3")  # under the id that the other one had
+    store.record(USER, "i4")
+    assert people.person(recommender).history.tolist() == [1, 3, 4]
+    people.close()
+
+
+def test_another_model_sees_the_same_person(tmp_path: Path) -> None:
+    store = HistoryStore(tmp_path / "h.sqlite")
+    small, large = (Recommender.load(make_bundle(tmp_path / str(items), items)) for items in (10, 60))
+    people = People(store, USER)
+    for item in ("i50", "i5"):
+        store.record(USER, item)
+    found = [people.person(recommender) for recommender in (small, large, small)]
+    assert [each.history.tolist() for each in found] == [[5], [50, 5], [5]]
+    assert [each.met for each in found] == [2, 2, 2]
     people.close()
 
 

@@ -116,7 +116,7 @@ def test_every_call_needs_the_token(device: Device, metadata: Any, code: grpc.St
             async for _ in stub.WatchModel(pb.WatchModelRequest(), metadata=metadata, timeout=5):
                 pass
         assert failed.value.code() is code
-        assert device.history(0, 1).total == 0
+        assert device.log.page(0, 1).total == 0
 
     over(device, calls)
 
@@ -152,7 +152,7 @@ def test_what_goes_wrong_has_a_status(device: Device) -> None:
             (stub.SendFeedback(said(kind=UNDO), metadata=TOKEN, timeout=5), "NOT_FOUND"),
         ):
             assert (await failing(call)).name == code
-        assert device.history(0, 1).total == 0
+        assert device.log.page(0, 1).total == 0
         assert (await stub.Recommend(pb.RecommendRequest(), metadata=TOKEN, timeout=5)).recommendations
 
     over(device, calls)
@@ -226,7 +226,7 @@ def test_another_process_calls_by_the_example(tmp_path: Path) -> None:
 
 def test_a_conversation(device: Device) -> None:
     async def calls(stub: DeviceAsyncStub) -> None:
-        category = device.categories(device.models.current())[0]
+        category = device.models.current().categories[0]
         told = await stub.Say(pb.SayRequest(sentence=f"no {category}", n=5), metadata=TOKEN, timeout=30)
         assert [(chip.place, chip.kind) for chip in told.chips] == [(0, "none_of")]
         assert all(category not in each.categories for each in told.list.recommendations)

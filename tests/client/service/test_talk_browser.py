@@ -23,6 +23,7 @@ def test_a_conversation_on_the_page(tmp_path: Path) -> None:
         service(tmp_path / "home", make_bundle(tmp_path / "bundle")) as running,
         sync_api.sync_playwright() as playwright,
     ):
+        sync_api.expect.set_options(timeout=15_000)
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page()
         page.on("pageerror", lambda error: wrong.append(str(error)))

@@ -1,7 +1,8 @@
 // One recommendation: what it is, why it is there, and what to do with it.
 
 import { el, hue, icon } from "./dom.js";
-import { category, percent, signed, t } from "./strings.js";
+import { because, category, percent, signed, t } from "./strings.js";
+import { tellDigest } from "./texts.js";
 
 // `acts` has give(kind, subject, title), like(card), why(card).
 export function card(item, place, strongest, acts) {
@@ -35,7 +36,7 @@ function reasons(item, strongest, acts) {
   if (item.wish) lines.unshift(line(t(acts.anchored() ? "why_like" : "words_fit"), item.wish, strongest, "wish"));
   if (item.popularity !== 0) lines.push(line(t(item.popularity > 0 ? "popular" : "unpopular"), item.popularity, strongest, "popularity"));
   if (lines.length === 0) return el("p", { class: "reasons none" }, t("no_reasons"));
-  return el("div", { class: "reasons" }, item.reasons.length ? el("p", { class: "label" }, t("because")) : null, el("ul", {}, lines));
+  return el("div", { class: "reasons" }, item.reasons.length ? el("p", { class: "label" }, because()) : null, el("ul", {}, lines));
 }
 
 function line(label, effect, strongest, kind = "") {
@@ -52,10 +53,12 @@ function more(item, acts) {
   const menu = el("details", { class: "more" },
     el("summary", { "aria-label": t("actions", { title: item.title }) }, t("actions_short")),
     el("div", { class: "menu" },
+      el("button", { type: "button", class: "record", onclick: () => acts.give("interaction", item.item_id, item.title) }, t("record")),
       el("button", { type: "button", class: "why", onclick: () => acts.why(item) }, t("why")),
       el("button", { type: "button", class: "similar", onclick: () => acts.like(item) }, t("more_like")),
       item.categories.map((name) =>
         el("button", { type: "button", class: "hide", onclick: () => acts.give("hide_category", name, name) }, t("hide", { category: category(name) })))));
+  menu.addEventListener("toggle", () => { if (menu.open) tellDigest(menu.querySelector(".menu"), item.item_id); });
   menu.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !menu.open) return;
     menu.open = false;

@@ -6,9 +6,10 @@ import { showHistory } from "./history.js";
 import { showList } from "./list.js";
 import { showModel } from "./model.js";
 import { showPrivacy } from "./privacy.js";
-import { currentLanguage, failure, setLanguage, t } from "./strings.js";
+import { currentLanguage, failure, setLanguage, setWording, showsChinese, t } from "./strings.js";
 import { showTalk } from "./talk.js";
 import { showTaste } from "./taste.js";
+import { setWriting } from "./texts.js";
 
 const SECTIONS = { "": showList, talk: showTalk, taste: showTaste, history: showHistory, privacy: showPrivacy, model: showModel };
 const THEMES = ["auto", "light", "dark"];
@@ -28,6 +29,8 @@ async function show(moveFocus = true) {
   main.setAttribute("aria-busy", "true");
   try {
     const status = await get("status");
+    setWording(status.wording);
+    setWriting(status.writes);
     shown ??= status.model.digest;
     const view = await SECTIONS[name](status);
     if (name !== (section() in SECTIONS ? section() : "")) return; // another section was chosen meanwhile
@@ -49,7 +52,7 @@ function translate() {
   for (const element of document.querySelectorAll("[data-text]")) element.textContent = t(element.dataset.text);
   for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", t(element.dataset.label));
   const button = document.getElementById("language");
-  button.textContent = t("language");
+  button.textContent = currentLanguage() === "zh" || showsChinese() ? t("language") : "Chinese";
   button.lang = currentLanguage() === "zh" ? "en" : "zh-CN";
   button.setAttribute("aria-label", t("language_label"));
   paint();

@@ -1,4 +1,4 @@
-// Every word of the page, in each language. `{name}` is filled in.
+// Every word of the page, in each language. `{name}` is filled in, `{item}` and the like with the words of the catalogue's domain.
 
 const TABLE = {
   en: {
@@ -8,7 +8,7 @@ const TABLE = {
     footer: "Everything here is computed on this machine. This page loads nothing from elsewhere.",
     loading: "One moment…", retry: "Try again", close: "Close", cancel: "Cancel",
 
-    ask_label: "What are you in the mood for?", ask_placeholder: "space horror, but funny", ask_button: "Ask",
+    ask_label: "{ask}", ask_placeholder: "{example}", ask_button: "Ask",
     ask_clear: "Back to your list", ask_weight: "How much your words count", ask_taste: "your taste", ask_words: "these words",
     ask_hint_encoder: "Understood on this machine, in many languages. Your words are neither sent nor stored.",
     ask_hint_keywords: "No text encoder is installed here, so your words are searched for as they stand.",
@@ -21,18 +21,18 @@ const TABLE = {
 
     lists: "Lists", mode_for_you: "For you", mode_varied: "More varied", mode_gems: "Lesser known",
     filter: "Categories", filter_all: "All categories", filter_count: "{n} chosen", filter_clear: "Show all",
-    list_title: "For you", list_from: "From {n} things in your history.", list_from_one: "From one thing in your history.",
+    list_title: "{heading}", list_from: "From {n} {items} in your history.", list_from_one: "From one {item} in your history.",
     popular_title: "Popular with everybody", more_title: "More like {title}",
     empty_title: "Nothing is known about you, and it can stay that way.",
-    empty_text: "These are simply popular. Like or dislike a few, or look up something that you know, and the list becomes yours at once. It stays on this machine.",
+    empty_text: "These are simply popular. Like or dislike a few, or look up {items} that you know, and the list becomes yours at once. It stays on this machine.",
     list_empty: "Nothing is left to recommend here. Choose more categories, or bring back something you hid.",
-    rate_label: "Look up something you know", rate_placeholder: "a title", rate_none: "Nothing in the catalogue is called that.",
+    rate_label: "Look up {items} that you know", rate_placeholder: "a title", rate_none: "Nothing in the catalogue is called that.",
     more: "Show more",
 
-    score: "Score", likely: "Chance to be next", because: "Because of", popular: "Popular with everybody",
+    score: "Score", likely: "Chance to be next", popular: "Popular with everybody",
     unpopular: "Less known", words_fit: "Your words", no_reasons: "It is popular; nothing in your history speaks for it.",
     like: "Like", dislike: "Dislike", not_now: "Not now", more_like: "More like this", why: "Why exactly?",
-    hide: "Hide {category}", actions: "More for {title}", actions_short: "More",
+    record: "{record}", hide: "Hide {category}", actions: "More for {title}", actions_short: "More",
 
     did_like: "You like {title}. The list has changed.", did_dislike: "{title} will not come again.",
     did_not_now: "{title} is put aside for now.", did_hide_category: "{category} is hidden.",
@@ -42,7 +42,8 @@ const TABLE = {
     why_title: "Why {title}?", why_rank: "It stands at place {rank} of {items}.",
     why_sum: "These terms sum to the score. Nothing else enters it.", why_term: "Term", why_adds: "Adds",
     why_popularity: "Popularity", why_like: "Likeness to what you chose", why_rest: "{n} smaller terms of your history",
-    why_total: "Score",
+    why_total: "Score", why_parts: "What your history adds, by where the likeness lies", part_content: "Likeness of what is known of them",
+    part_correction: "Learned from everybody together", part_encoder: "What the text means", part_words: "Words of the text", part_image: "The picture",
     why_counterfactual: "Were {title} not in your history, this would stand at place {rank} instead of {now}.", why_still: "Even without {title} in your history, this would stand at place {rank}.",
 
     taste_title: "Your taste, as the model sees it",
@@ -55,7 +56,7 @@ const TABLE = {
     history_empty: "Nothing. The list then shows what is popular.", history_older: "Older", history_newer: "Newer",
     history_range: "{from}–{to} of {n}", forget: "Forget", forget_item: "Forget {title}", forget_all: "Forget everything",
     forget_sure: "Forget everything?", forget_text: "Your whole history and all feedback on this machine are deleted. This cannot be undone. What was released before cannot be called back: how much it can tell of you is bounded by the ε on the privacy page.",
-    export: "Save a copy", when: "When", what: "What", kind: "How", kind_interaction: "met", kind_like: "liked", kind_dislike: "disliked",
+    export: "Save a copy", when: "When", what: "What", kind: "How", kind_interaction: "{met}", kind_like: "liked", kind_dislike: "disliked",
     kind_not_now: "not now", kind_hide_category: "hidden", unknown_item: "{id} (not in this model’s catalogue)",
 
     privacy_title: "What left this machine", never: "Nothing was ever sent from here.",
@@ -94,7 +95,7 @@ const TABLE = {
     footer: "这里的一切都在本机计算，页面不从别处加载任何内容。",
     loading: "请稍候…", retry: "重试", close: "关闭", cancel: "取消",
 
-    ask_label: "现在想看点什么？", ask_placeholder: "我想看一部关于太空的科幻恐怖电影", ask_button: "找一找",
+    ask_label: "{ask}", ask_placeholder: "{example}", ask_button: "找一找",
     ask_clear: "回到你的列表", ask_weight: "这句话占多大比重", ask_taste: "你的口味", ask_words: "这句话",
     ask_hint_encoder: "在本机理解，支持多种语言；你的话既不发送也不保存。",
     ask_hint_keywords: "本机没有安装文本编码器，因此按字面关键词搜索。",
@@ -105,43 +106,44 @@ const TABLE = {
     talk_placeholder: "一部喜剧，不要早于1990年", talk_remove: "去掉：{label}", by_model: "（由模型撰写）",
     talk_hint: "每句话都会细化列表。你说的话只保存在本机，并随历史一起遗忘。",
 
-    lists: "列表", mode_for_you: "为你推荐", mode_varied: "更多样", mode_gems: "冷门佳作",
+    lists: "列表", mode_for_you: "为你推荐", mode_varied: "更多样", mode_gems: "不太热门",
     filter: "类别", filter_all: "全部类别", filter_count: "已选 {n} 个", filter_clear: "全部显示",
-    list_title: "为你推荐", list_from: "依据你历史中的 {n} 条记录。", list_from_one: "依据你历史中的 1 条记录。",
-    popular_title: "大家都喜欢的", more_title: "与《{title}》相似",
+    list_title: "{heading}", list_from: "依据你历史中的 {n} 个{items}。", list_from_one: "依据你历史中的 1 个{item}。",
+    popular_title: "大家都喜欢的", more_title: "与{named}相似",
     empty_title: "我们对你一无所知，也可以一直如此。",
-    empty_text: "这些只是热门内容。喜欢或不喜欢几部，或者查找你熟悉的一部，列表立刻就是你的。记录只留在本机。",
+    empty_text: "这些只是热门的{items}。对其中几个表示喜欢或不喜欢，或者查找你熟悉的{items}，列表立刻就是你的。记录只留在本机。",
     list_empty: "这里没有可推荐的了。多选几个类别，或恢复你隐藏的内容。",
-    rate_label: "查找你熟悉的作品", rate_placeholder: "标题", rate_none: "目录中没有这个标题。",
+    rate_label: "查找你熟悉的{items}", rate_placeholder: "标题", rate_none: "目录中没有这个标题。",
     more: "显示更多",
 
-    score: "得分", likely: "成为下一个的可能", because: "因为", popular: "受大家欢迎",
+    score: "得分", likely: "成为下一个的可能", popular: "受大家欢迎",
     unpopular: "较为冷门", words_fit: "你的话", no_reasons: "它很热门；你的历史中没有支持它的记录。",
     like: "喜欢", dislike: "不喜欢", not_now: "暂时不看", more_like: "更多类似的", why: "究竟为什么？",
-    hide: "隐藏“{category}”", actions: "《{title}》的更多操作", actions_short: "更多",
+    record: "{record}", hide: "隐藏“{category}”", actions: "{named}的更多操作", actions_short: "更多",
 
-    did_like: "你喜欢《{title}》，列表已更新。", did_dislike: "不会再推荐《{title}》。",
-    did_not_now: "《{title}》暂时搁置。", did_hide_category: "已隐藏“{category}”。",
-    did_interaction: "《{title}》已加入历史。", did_forget: "已忘记《{title}》。", did_forget_all: "已全部忘记。",
+    did_like: "你喜欢{named}，列表已更新。", did_dislike: "不会再推荐{named}。",
+    did_not_now: "{named}暂时搁置。", did_hide_category: "已隐藏“{category}”。",
+    did_interaction: "{named}已加入历史。", did_forget: "已忘记{named}。", did_forget_all: "已全部忘记。",
     did_undo: "已撤销。", did_shown: "已重新显示“{category}”。", undo: "撤销",
 
-    why_title: "为什么推荐《{title}》？", why_rank: "它在 {items} 项中排第 {rank} 位。",
+    why_title: "为什么推荐{named}？", why_rank: "它在 {items} 项中排第 {rank} 位。",
     why_sum: "以下各项之和就是得分，没有其他因素。", why_term: "组成", why_adds: "贡献",
     why_popularity: "热门程度", why_like: "与所选内容的相似", why_rest: "历史中另外 {n} 项较小的贡献",
-    why_total: "得分",
-    why_counterfactual: "如果历史中没有《{title}》，它会排在第 {rank} 位，而不是第 {now} 位。", why_still: "即使历史中没有《{title}》，它仍会排在第 {rank} 位。",
+    why_total: "得分", why_parts: "你的历史所作的贡献，按相似之处划分", part_content: "已知内容的相似",
+    part_correction: "从大家那里共同学到的", part_encoder: "文本的含义", part_words: "文本的用词", part_image: "图片",
+    why_counterfactual: "如果历史中没有{named}，它会排在第 {rank} 位，而不是第 {now} 位。", why_still: "即使历史中没有{named}，它仍会排在第 {rank} 位。",
 
     taste_title: "模型眼中的你的口味",
     taste_text: "你接下来喜欢的内容属于各类别的可能性。细线表示对陌生人的预期。",
-    taste_empty: "还没有口味可显示：先喜欢几部吧。下面是模型对陌生人的预期。",
+    taste_empty: "还没有口味可显示：先选几个喜欢的{items}吧。下面是模型对陌生人的预期。",
     taste_chart: "各类别的概率", taste_table: "以表格显示", category: "类别", you: "你", everybody: "陌生人",
     taste_keywords: "关键词", taste_hidden: "已隐藏的类别", show_again: "重新显示“{category}”", taste_none: "此目录没有类别。",
 
     history_title: "本机所知道的你", history_count: "{n} 条记录，从不离开本机。",
     history_empty: "什么都没有。列表显示热门内容。", history_older: "更早", history_newer: "更近",
-    history_range: "第 {from}–{to} 条，共 {n} 条", forget: "忘记", forget_item: "忘记《{title}》", forget_all: "全部忘记",
+    history_range: "第 {from}–{to} 条，共 {n} 条", forget: "忘记", forget_item: "忘记{named}", forget_all: "全部忘记",
     forget_sure: "全部忘记？", forget_text: "本机上你的全部历史和反馈都会被删除，且无法恢复。以前已发布的内容无法收回：它最多能透露多少，由隐私页上的 ε 限定。",
-    export: "保存副本", when: "时间", what: "内容", kind: "方式", kind_interaction: "看过", kind_like: "喜欢", kind_dislike: "不喜欢",
+    export: "保存副本", when: "时间", what: "内容", kind: "方式", kind_interaction: "{met}", kind_like: "喜欢", kind_dislike: "不喜欢",
     kind_not_now: "暂时不看", kind_hide_category: "隐藏", unknown_item: "{id}（不在当前模型的目录中）",
 
     privacy_title: "哪些内容离开过本机", never: "这里从未发送过任何内容。",
@@ -186,6 +188,27 @@ if (!(language in TABLE)) language = "en";
 
 export const currentLanguage = () => language;
 
+let domain = {};
+
+// What the catalogue's domain says, by language: `item`, `heading`, `because` …
+export function setWording(wording) {
+  domain = wording;
+}
+
+const wording = () => domain[language] ?? domain.en ?? {};
+
+// Without a font for it, Chinese is a row of equal boxes: what leads there then has a name that can be read.
+export const showsChinese = () => {
+  const drawn = (sign) => {
+    const canvas = Object.assign(document.createElement("canvas"), { width: 24, height: 24 });
+    const pen = canvas.getContext("2d");
+    pen.font = "16px sans-serif";
+    pen.fillText(sign, 2, 18);
+    return canvas.toDataURL();
+  };
+  return drawn("中") !== drawn("文");
+};
+
 export function setLanguage(chosen) {
   language = chosen;
   localStorage.setItem("language", chosen);
@@ -193,8 +216,19 @@ export function setLanguage(chosen) {
 
 export function t(key, values = {}) {
   const text = TABLE[language][key] ?? TABLE.en[key] ?? key;
-  return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+  const all = { ...wording(), ...values };
+  if ("title" in values) all.named = (wording().named ?? "{title}").replace("{title}", () => values.title);
+  return text.replace(/\{(\w+)\}/g, (whole, name) => (name in all ? String(all[name]) : whole));
 }
+
+// "because you watched {title}" as the heading of several titles.
+export function because() {
+  const phrase = (wording().because ?? "because of {title}").split("{title}")[0].replace(/[《“]$/, "").trim();
+  return phrase.charAt(0).toUpperCase() + phrase.slice(1);
+}
+
+// Where likeness lies: blocks of the item vectors that are texts and pictures have names here, attributes their own.
+export const part = (name) => (`part_${name}` in TABLE.en ? t(`part_${name}`) : name.replaceAll("_", " "));
 
 export const category = (name) => (language === "zh" ? (CATEGORIES_ZH[name] ?? name) : name);
 

@@ -3,6 +3,7 @@
 import { get, post } from "./api.js";
 import { el, svg } from "./dom.js";
 import { category, percent, t } from "./strings.js";
+import { tellTaste } from "./texts.js";
 import { complain, say } from "./toast.js";
 
 const ROW = 30;
@@ -18,8 +19,9 @@ export async function showTaste(status) {
 async function draw(view) {
   const profile = await get("profile");
   const empty = profile.history === 0;
+  const summary = el("div", { class: "summary" });
   view.replaceChildren(
-    el("h1", {}, t("taste_title")),
+    el("h1", {}, t("taste_title")), summary,
     el("p", { class: "lead" }, t(empty ? "taste_empty" : "taste_text")),
     profile.shares.length ? el("figure", { class: "panel chart" }, chart(profile.shares), table(profile.shares)) : el("p", {}, t("taste_none")),
     profile.keywords.length
@@ -29,6 +31,7 @@ async function draw(view) {
       ? el("section", {}, el("h2", {}, t("taste_hidden")), el("ul", { class: "chips" }, profile.hidden.map((name) =>
           el("li", {}, el("button", { type: "button", onclick: () => showAgain(name, view) }, t("show_again", { category: category(name) }))))))
       : "");
+  tellTaste(summary);
 }
 
 async function showAgain(name, view) {
