@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 
 _VARIABLE = "SOTTOVOCE_SUPERVISOR"
 
@@ -15,3 +17,16 @@ def supervised() -> dict[str, str]:
 def supervisor() -> int:
     """The process that started this one, whether or not it is still there."""
     return int(os.environ.get(_VARIABLE) or os.getppid())
+
+
+def end_without_parent(grace_s: float = 10.0) -> None:
+    """End this process once the one that started it is gone, some seconds later at the most, whatever it waits for."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        time.sleep(grace_s)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

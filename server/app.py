@@ -6,6 +6,7 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from sottovoce.common.runfolder import RunFolder, run_of
+from sottovoce.common.supervised import end_without_parent
 from sottovoce.server.deployment.folder import served_folder
 from sottovoce.server.deployment.logs import log_as_json
 from sottovoce.server.deployment.tasks import perform
@@ -26,5 +27,6 @@ def main(grid: Grid, context: Context) -> None:
     if served is None:
         run_federation(grid, RunFolder(run_of(context)))
     else:
+        end_without_parent()  # Flower's own signal is lost where it meets a call that waits for the SuperLink
         log_as_json(served.log / "serverapp.jsonl")
         perform(grid, served, str(context.run_config["task"]), str(context.run_config["run"]))
