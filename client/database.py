@@ -7,6 +7,7 @@ the like) would have to be put in one place.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -47,9 +48,9 @@ class Database:
         """
         try:
             with closing(self._connect()) as connection:
+                self._migrate(connection)
                 connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
                 try:
-                    self._migrate(connection)
                     yield connection
                 except BaseException:
                     # A full disk ends the transaction by itself, and a second rollback would hide why.
@@ -82,7 +83,7 @@ class Database:
             raise sqlite3.DatabaseError("file is not a database")
         connection = sqlite3.connect(self.path, timeout=WAIT_S, isolation_level=None)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            _set_wal(connection)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA secure_delete = ON")
         except sqlite3.Error:
@@ -91,14 +92,39 @@ class Database:
         return connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
+        """As a writer from its beginning: of two who begin to read a new file, one could not become it."""
+        if self._version(connection) == len(self.migrations):
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for script in self.migrations[self._version(connection) :]:
+                for statement in script.split(";\n"):
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {len(self.migrations)}")
+            connection.commit()
+        except BaseException:
+            if connection.in_transaction:
+                connection.rollback()
+            raise
+
+    def _version(self, connection: sqlite3.Connection) -> int:
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
         if version > len(self.migrations):
             raise DataError(self.path, f"of version {version}, this program reads {len(self.migrations)}: upgrade it")
-        for script in self.migrations[max(version, 0) :]:
-            for statement in script.split(";\n"):
-                connection.execute(statement)
-        if version != len(self.migrations):
-            connection.execute(f"PRAGMA user_version = {len(self.migrations)}")
+        return max(version, 0)
+
+
+def _set_wal(connection: sqlite3.Connection) -> None:
+    """Needs the file alone for a moment if it is new, and SQLite does not wait for that by itself."""
+    until = time.monotonic() + WAIT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+        time.sleep(0.01)
 
 
 def _one_line(error: Exception) -> str:

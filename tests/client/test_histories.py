@@ -7,6 +7,9 @@ import math
 import os
 import sqlite3
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -79,7 +82,7 @@ def test_a_reading_that_is_carried_on_is_that_of_the_whole_log(
 
 def oracle(store: HistoryStore) -> Taste:
     """Where the owner stands, from a copy of the log, in the plainest way."""
-    with sqlite3.connect(store.path) as connection:
+    with closing(sqlite3.connect(store.path)) as connection:
         rows = connection.execute("SELECT id, kind, item, at, words, undoes FROM event WHERE user = 'owner'").fetchall()
     undone = {row[5] for row in rows}
     standing = sorted((row for row in rows if row[1] != "undo" and row[0] not in undone), key=lambda r: (r[3], r[0]))
@@ -131,6 +134,25 @@ def test_a_log_of_the_first_version_is_brought_up(tmp_path: Path) -> None:
     with first.transaction() as connection:
         connection.execute("INSERT INTO event (user, kind, item, at, words) VALUES ('owner', 'like', 'a', 1.0, '')")
     assert HistoryStore(first.path).taste().liked == {"a"}
+
+
+@pytest.mark.parametrize("name", ["new", "first version"])
+def test_many_who_open_it_first_do_not_hinder_each_other(tmp_path: Path, name: str) -> None:
+    for place in range(10):
+        path = tmp_path / f"{name} {place}.sqlite"
+        if name == "first version":
+            with Database(path, _MIGRATIONS[:1]).transaction():
+                pass
+        everybody = threading.Barrier(8)
+
+        def visit(number: int, path: Path = path, everybody: threading.Barrier = everybody) -> None:
+            everybody.wait()
+            store = HistoryStore(path)
+            store.taste() if number % 2 else store.record(OWNER, f"item {number}")
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(visit, range(8)))
+        assert len(HistoryStore(path).taste().history) == 4
 
 
 def test_only_the_owner_can_read_it(store: HistoryStore) -> None:
