@@ -48,11 +48,25 @@ def _private(
     }
 
 
-def _exact(rank: int, rounds: int, learning_rate: float, weight_decay: float, popularity_length: int = 20) -> Preset:
+def _exact(
+    rank: int,
+    rounds: int,
+    learning_rate: float,
+    weight_decay: float,
+    popularity_length: int = 20,
+    content_weight: float = 4.0,
+    popularity_weight: float = 1.0,
+) -> Preset:
     """Without privacy: Adam, on as many rounds as help. What only a release needs stands here for completeness."""
     return {
         "privacy": {"popularity_share": 0.5, "popularity_length": popularity_length},
-        "head": {"content_weight": 4.0, "popularity_weight": 1.0, "rank": rank, "mix": 0, "window": 100},
+        "head": {
+            "content_weight": content_weight,
+            "popularity_weight": popularity_weight,
+            "rank": rank,
+            "mix": 0,
+            "window": 100,
+        },
         "train": {
             "rounds": rounds,
             "clip_norm": 1.0,
@@ -76,8 +90,8 @@ ML_100K: dict[float, Preset] = {
     float("inf"): _exact(rank=128, rounds=32, learning_rate=0.005, weight_decay=3e-4),
 }
 MSWEB: dict[float, Preset] = {
-    0.0: _private(16, 25, 45.0, 0.15, 1.15, popularity_length=3, clip_norm=0.3),
-    float("inf"): _exact(rank=16, rounds=32, learning_rate=0.02, weight_decay=3e-4, popularity_length=3),
+    0.0: _private(32, 37, 29.0, 0.23, 1.28, popularity_length=3, clip_norm=0.24, content_weight=2.7),
+    float("inf"): _exact(32, 34, 0.03, 9e-4, popularity_length=3, content_weight=3.2, popularity_weight=0.91),
 }
 PRESETS = {"ml-100k": ML_100K, "msweb": MSWEB}
 """By data set, and by the smallest ε that a preset is meant for."""

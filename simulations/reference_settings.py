@@ -88,12 +88,25 @@ class ReferenceSettings:
 
 CHOSEN = {
     "ml-100k": ReferenceSettings(
+        neighbours=4,
+        ease_regularization=108.0,
+        ials=Ials(size=64, weight=4.78, regularization=0.0194),
+        sasrec=SasRecSettings(size=128, dropout=0.365, learning_rate=4.97e-3, epochs=27),
         from_zero={
             0.0: FromZero(size=16, spread=0.17, weight=13.8, rounds=13, clip_norm=0.207, learning_rate=10.4),
             8.0: FromZero(size=32, spread=0.403, weight=4.17, rounds=13, clip_norm=0.746, learning_rate=16.3),
-        }
+        },
+        local_dp={0.0: LocalDp(content_weight=4.37, popularity_weight=0.068), 8.0: LocalDp()},
     ),
-    "msweb": ReferenceSettings(),
+    "msweb": ReferenceSettings(
+        neighbours=149,
+        ease_regularization=55.3,
+        ials=Ials(size=16, weight=56.6, regularization=0.0554),
+        from_zero={
+            0.0: FromZero(size=16, spread=0.116, weight=9.9, rounds=29, clip_norm=0.107, learning_rate=30.1),
+        },
+        local_dp={0.0: LocalDp(content_weight=2.49, popularity_weight=2.89)},
+    ),
 }
 
 
