@@ -286,7 +286,7 @@ def _tuning(found: dict[str, Any]) -> str:
             "ε": "no DP" if search["epsilon"] is None else f"{search['epsilon']:g}",
             "trials": search["trials"],
             "best found": _interval(search["best"]),
-            "committed": _interval(search["committed"]),
+            "committed before": _interval(search["committed"]),
             "its values": ", ".join(
                 f"{key.split('.')[-1]} {_short(value)}" for key, value in search["best"]["values"].items()
             ),
@@ -297,8 +297,9 @@ def _tuning(found: dict[str, Any]) -> str:
     return (
         f"<section class='tuning'><h2>{html.escape(found['dataset'])}: how settings were chosen</h2>"
         f"<p>{html.escape(found['says'])} Every contender had {found['trials']} trials of {found['seeds']} run each;"
-        f" the {found['finalists']} best of them, and the committed values, were measured again over {found['confirm']}"
-        f" runs with fresh noise ({html.escape(found['metric'])} on validation, 95 % interval over runs).</p>"
+        f" the {found['finalists']} best of them, and the values committed before, were measured again over"
+        f" {found['confirm']} runs with fresh noise ({html.escape(found['metric'])} on validation, 95 % interval over"
+        " runs).</p>"
         f"<details><summary>trials and values</summary><div class='data'>{table}</div></details></section>"
     )
 
