@@ -2,7 +2,8 @@
 
 What is refused: a title, person or other name, a year or number, a category that is not among the given facts; mail
 addresses, phone numbers and links; another language than English; a sentence that is broken; a text that speaks of
-itself. What is not: a claim in small letters and plain words ("a slow burner"), which no rule can hold to facts.
+itself; in a digest, any word that the long text does not have. What is not refused: a claim of a card in small letters
+and plain words ("a slow burner"), which no rule can hold to facts.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ something still such that the there these they this those though to try watch wh
 you you'll you've your
 """
 _COMMON, _STARTS = frozenset(_COMMON_WORDS.split()), frozenset(_STARTING_WORDS.split())
+_OF_TEXTS = frozenset(["article", "course", "covers", "describes", "explains", "introduces", "says", "teaches"])
+"""Words for a text itself, which a digest may use."""
+_STEM = 5
 _NUMBERS = re.compile(
     r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen"
     r"|eighteen|nineteen|(?:twent|thirt|fort|fift|sixt|sevent|eight|ninet)(?:y|ies)\w*|dozens?|hundreds?|thousands?"
@@ -111,16 +115,29 @@ def _said(text: str, given: Given) -> Iterator[str]:
         and match.group().casefold() not in given.source.casefold()
     ):
         yield f"a claim that was not given: {match.group()}"
+    if given.job is Job.DIGEST and (unknown := _not_in_source(bare, given)):
+        yield f"a word that its text does not have: {unknown[0]}"
     if unknown := [name for name in _names(bare) if name not in _given_names(given)]:
         yield f"a name that was not given: {unknown[0]}"
     if unknown := _categories(bare, given):
         yield f"a category that was not given: {unknown[0]}"
 
 
+def _not_in_source(bare: str, given: Given) -> list[str]:
+    """Words of a digest that the long text has in no form: the first five letters decide."""
+    there = {word[:_STEM] for word in _words(f"{given.title} {given.source}")}
+    said = [word for word in _words(bare) if word not in _COMMON and word not in _OF_TEXTS]
+    return [word for word in said if not any(stem.startswith(word[:_STEM]) for stem in there)]
+
+
+def _words(text: str) -> list[str]:
+    return [word.casefold().replace("’", "'") for word in _WORD.findall(text)]
+
+
 def _style(text: str, given: Given) -> Iterator[str]:
     """Faults of style that are seen before a text is whole."""
     bare = _without_titles(text, given)[0]
-    words = [word.casefold().replace("’", "'") for word in _WORD.findall(bare)]
+    words = _words(bare)
     said = [part for word in words if word not in _COMMON for part in word.split("-")]
     if len(set(said)) < len(said) or len(set(_quadruples(words))) < len(_quadruples(words)):
         yield "it repeats itself"
@@ -140,7 +157,7 @@ def _others(given: Given) -> set[str]:
 def _form(text: str, given: Given) -> Iterator[str]:
     """Whether a text is one or two whole English sentences."""
     bare = _without_titles(text, given)[0]
-    words = [word.casefold().replace("’", "'") for word in _WORD.findall(bare.replace(_MARK, " "))]
+    words = _words(bare.replace(_MARK, " "))
     if not SHORTEST <= len(words) <= LONGEST:
         yield f"{len(words)} words"
         return

@@ -186,3 +186,24 @@ def test_a_long_text_is_cut_and_control_characters_do_not_reach_a_prompt() -> No
     assert len(given.source) <= 1_500
     assert "\n" not in given.source
     assert len(template(given)) <= 241
+
+
+SOURCE = (
+    "The city council voted on Tuesday to approve a new tram line that will connect the railway station with the"
+    " university campus. Residents had asked for quieter tracks and more trees."
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("A new tram line will connect the station with the campus.", None),
+        ("The council will approve a tram for the university and its residents.", None),
+        ("This article says that the tram connects the railway and the campus.", None),
+        ("The new tram line will have a significant impact on the environment.", "significant"),
+        ("The council will build a new airport for its residents.", "build"),
+    ],
+)
+def test_a_digest_has_no_word_that_its_text_does_not_have(text: str, word: str | None) -> None:
+    found = faults(text, Given(Job.DIGEST, "City council approves new tram line", source=SOURCE))
+    assert found == ([] if word is None else [f"a word that its text does not have: {word}"])
