@@ -131,7 +131,7 @@ class Home:
         try:
             return self.histories.forget(user, item)
         finally:
-            if (self.folder / "ledger.sqlite").exists():
+            if self.ledger_file.exists():
                 self.ledger.forget_sums()
 
     def join(self, invitation: Invitation) -> Home:

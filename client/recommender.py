@@ -262,9 +262,7 @@ class Recommender:
         Raises:
             EncoderError: no encoder that this model has a map for is installed, or it failed: `search` serves.
         """
-        if self._wish_reader is None:
-            raise EncoderError("this model reads no wishes in words: search by keywords instead")
-        return self._wish_reader.place(text)
+        return self._reader.place(text)
 
     def nearest_category(self, text: str) -> str | None:
         """The category whose name lies nearest to `text` by the encoder for wishes; `None` where there are too many.
@@ -272,12 +270,10 @@ class Recommender:
         Raises:
             EncoderError: as `encode_wish` does.
         """
-        if self._wish_reader is None:
-            raise EncoderError("this model reads no wishes in words: search by keywords instead")
-        names = self._category_names
+        reader, names = self._reader, self._category_names
         if not 1 < len(names) <= MOST_GUESSED:
             return None
-        said = self._wish_reader.encode([text])[0]
+        said = reader.encode([text])[0]
         return names[int(np.argmax(self._category_vectors @ said))]
 
     @cached_property
@@ -288,9 +284,7 @@ class Recommender:
     @cached_property
     def _category_vectors(self) -> FloatArray:
         """Unit vectors of the categories' names."""
-        if self._wish_reader is None:
-            raise EncoderError("this model reads no wishes in words: search by keywords instead")
-        vectors = self._wish_reader.encode([name.lower() for name in self._category_names])
+        vectors = self._reader.encode([name.lower() for name in self._category_names])
         return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
 
     @property
@@ -302,6 +296,12 @@ class Recommender:
     def _wish_reader(self) -> WishReader | None:
         readers = self.bundle.readers if isinstance(self.bundle, Published) else ()
         return WishReader(readers) if readers else None
+
+    @property
+    def _reader(self) -> WishReader:
+        if self._wish_reader is None:
+            raise EncoderError("this model reads no wishes in words: search by keywords instead")
+        return self._wish_reader
 
     @cached_property
     def _words(self) -> WordIndex:

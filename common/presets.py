@@ -28,13 +28,7 @@ def _private(
     """Plain steps along the noised gradient: with so few of them, moments and decay have nothing to work on."""
     return {
         "privacy": {"popularity_share": popularity_share, "popularity_length": popularity_length},
-        "head": {
-            "content_weight": content_weight,
-            "popularity_weight": popularity_weight,
-            "rank": rank,
-            "mix": 0,
-            "window": 100,
-        },
+        "head": _head(rank, content_weight, popularity_weight),
         "train": {
             "rounds": rounds,
             "clip_norm": clip_norm,
@@ -60,13 +54,7 @@ def _exact(
     """Without privacy: Adam, on as many rounds as help. What only a release needs stands here for completeness."""
     return {
         "privacy": {"popularity_share": 0.5, "popularity_length": popularity_length},
-        "head": {
-            "content_weight": content_weight,
-            "popularity_weight": popularity_weight,
-            "rank": rank,
-            "mix": 0,
-            "window": 100,
-        },
+        "head": _head(rank, content_weight, popularity_weight),
         "train": {
             "rounds": rounds,
             "clip_norm": 1.0,
@@ -78,6 +66,11 @@ def _exact(
         },
         "federation": {"hostile_share": 0.0},
     }
+
+
+def _head(rank: int, content_weight: float, popularity_weight: float) -> dict[str, Any]:
+    weights = {"content_weight": content_weight, "popularity_weight": popularity_weight}
+    return {**weights, "rank": rank, "mix": 0, "window": 100}
 
 
 ML_100K: dict[float, Preset] = {

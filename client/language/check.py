@@ -42,7 +42,7 @@ you you'll you've your
 _COMMON, _STARTS = frozenset(_COMMON_WORDS.split()), frozenset(_STARTING_WORDS.split())
 _OF_TEXTS = frozenset(["article", "course", "covers", "describes", "explains", "introduces", "says", "teaches"])
 """Words for a text itself, which a digest may use."""
-_STEM = 5
+_STEM, _ENDING = 5, 2
 _NUMBERS = re.compile(
     r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen"
     r"|eighteen|nineteen|(?:twent|thirt|fort|fift|sixt|sevent|eight|ninet)(?:y|ies)\w*|dozens?|hundreds?|thousands?"
@@ -124,10 +124,21 @@ def _said(text: str, given: Given) -> Iterator[str]:
 
 
 def _not_in_source(bare: str, given: Given) -> list[str]:
-    """Words of a digest that the long text has in no form: the first five letters decide."""
-    there = {word[:_STEM] for word in _words(f"{given.title} {given.source}")}
-    said = [word for word in _words(bare) if word not in _COMMON and word not in _OF_TEXTS]
-    return [word for word in said if not any(stem.startswith(word[:_STEM]) for stem in there)]
+    """Words of a digest that the long text has in no form; the last one may be unfinished."""
+    there = set(_words(f"{given.title} {given.source}"))
+    *said, last = _words(bare) or [""]
+    begun = bare[-1:].isalnum() and any(word.startswith(last) for word in there)
+    return [
+        word
+        for word in (said if begun else [*said, last])
+        if word not in _COMMON | _OF_TEXTS | {""} and not any(_alike(word, other) for other in there)
+    ]
+
+
+def _alike(word: str, other: str) -> bool:
+    """Whether two words have a stem in common: their first five letters, or all of the shorter one and an ending."""
+    stem = min(len(word), len(other), _STEM)
+    return word[:stem] == other[:stem] and (stem == _STEM or abs(len(word) - len(other)) <= _ENDING)
 
 
 def _words(text: str) -> list[str]:

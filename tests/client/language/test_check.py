@@ -202,8 +202,15 @@ SOURCE = (
         ("This article says that the tram connects the railway and the campus.", None),
         ("The new tram line will have a significant impact on the environment.", "significant"),
         ("The council will build a new airport for its residents.", "build"),
+        ("The council will approve a tram for the new cite.", "cite"),
     ],
 )
 def test_a_digest_has_no_word_that_its_text_does_not_have(text: str, word: str | None) -> None:
     found = faults(text, Given(Job.DIGEST, "City council approves new tram line", source=SOURCE))
     assert found == ([] if word is None else [f"a word that its text does not have: {word}"])
+
+
+def test_the_last_word_of_a_digest_may_be_unfinished() -> None:
+    given = Given(Job.DIGEST, "City council approves new tram line", source=SOURCE)
+    assert not faults_so_far("The council will approve the uni", given)
+    assert faults_so_far("The council will approve the uni ", given)
