@@ -288,9 +288,14 @@ class Recommender:
         return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
 
     @property
+    def wish_encoder(self) -> str:
+        """The encoder that reads wishes; empty if none is installed. Starts none."""
+        return "" if self._wish_reader is None else self._wish_reader.encoder
+
+    @property
     def reads_wishes(self) -> bool:
-        """Whether an encoder for wishes is installed; starts none."""
-        return self._wish_reader is not None and self._wish_reader.installed
+        """Whether wishes in words are read."""
+        return bool(self.wish_encoder)
 
     @cached_property
     def _wish_reader(self) -> WishReader | None:

@@ -45,9 +45,9 @@ class WishReader:
     readers: Sequence[Reader]
 
     @property
-    def installed(self) -> bool:
-        """Whether one of the encoders is."""
-        return any(map(_installed, self.readers))
+    def encoder(self) -> str:
+        """The encoder that reads; empty if none of them is installed."""
+        return next((reader.facts["encoder"] for reader in self.readers if _installed(reader)), "")
 
     def place(self, text: str) -> FloatArray:
         """The place of a wish in the item space, shape [d], of unit norm.

