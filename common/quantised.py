@@ -93,5 +93,6 @@ class Quantised:
 def to_integers(matrix: FloatArray, kind: type[Kind]) -> tuple[NDArray[Kind], FloatArray]:
     """The rows of `matrix` as whole numbers of `kind`, and what to multiply each row with, shape [len(matrix)]."""
     largest = np.abs(matrix).max(axis=1, initial=0.0)
-    scale = np.where(largest > 0, largest / np.iinfo(kind).max, 1.0).astype(np.float32)
+    step = np.maximum(largest / np.iinfo(kind).max, np.finfo(np.float32).tiny)  # what is smaller is not held exactly
+    scale = np.where(largest > 0, step, 1.0).astype(np.float32)
     return np.rint(matrix / scale[:, None]).astype(kind), scale

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sottovoce.common.quantised import LEADING, MIDDLE, Quantised, to_integers
@@ -26,6 +26,7 @@ def test_any_length_will_do(dimension: int) -> None:
     np.testing.assert_allclose(quantised.rows(np.array([3, 0])), vectors[[3, 0]], atol=0.02)
 
 
+@example([2.0**-149])
 @given(st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=8))
 def test_zero_stays_zero_and_signs_stay(row: list[float]) -> None:
     matrix = np.array([row], np.float32)
