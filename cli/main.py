@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from typing import Annotated
@@ -73,8 +74,17 @@ def run() -> None:
     except ImportError as error:
         _fail(f"{error}: this verb needs an extra, see `sottovoce doctor`", 2, error)
     except Exception as error:
+        if place := _place(error):
+            _fail(place, 2, error)
         _fail(f"a defect of ours: {type(error).__name__}: {error} (see it whole with --debug)", 1, error)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _place(error: Exception) -> str | None:
+    """A file that the system does not give us, or a full disk: what is wrong, since neither is ours to mend."""
+    if isinstance(error, OSError) and (error.filename is not None or error.errno in (errno.ENOSPC, errno.EDQUOT)):
+        return f"{error.filename or 'the disk'}: {error.strerror}"
+    return None
 
 
 def _fail(line: str, status: int, error: Exception) -> None:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 server = typer.Typer(no_args_is_help=True, help="Run the server of a federation.")
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The server's folder.")]
-NodeName = Annotated[str, typer.Argument(metavar="NAME", help="The node's public name: [a-z0-9._-].")]
+NodeName = Annotated[
+    str, typer.Argument(metavar="NAME", help="The node's public name: lower-case letters, digits and any of . _ -")
+]
 Catalog = Annotated[str, typer.Option("--items", help="A file of items (CSV, Parquet), or a public data set's name.")]
 
 
@@ -32,7 +34,9 @@ def init(
     items: Catalog,
     population: Annotated[int, typer.Option("--population", help="How many people there are: public, an upper bound.")],
     address: Annotated[list[str], typer.Option("--address", help="host:port where nodes find the server.")],
-    federation: Annotated[str, typer.Option("--federation", help="Its name: [a-z0-9._-].")] = "sottovoce",
+    federation: Annotated[
+        str, typer.Option("--federation", help="Its name: lower-case letters, digits and any of . _ -")
+    ] = "sottovoce",
     listen: Annotated[str | None, typer.Option("--listen", help="Where nodes are listened to (0.0.0.0:9092).")] = None,
     control: Annotated[str | None, typer.Option("--control", help="Loopback address of Flower's control.")] = None,
     status_address: Annotated[str | None, typer.Option("--status", help="Loopback address of metrics.")] = None,
@@ -123,8 +127,7 @@ def invite(
     file = out or Path(f"{name}.invitation.json")
     if file.exists():
         raise ConfigError("--out", str(file), "a file that is not there yet")
-    invitation = make_invitation(_open(folder), name, capacity, days)
-    invitation.save(file)
+    invitation = make_invitation(_open(folder), name, capacity, days, file)
     print(f"wrote {file}: {name}, up to {invitation.capacity} users, until {invitation.expires:%Y-%m-%d %H:%M} UTC")
     return 0
 

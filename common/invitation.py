@@ -82,7 +82,7 @@ class Invitation(BaseModel):
         """Write the invitation, readable by its owner alone; an existing file is never replaced.
 
         Raises:
-            DataError: there is a file already.
+            DataError: there is a file already, or none can be made there.
         """
         write_secret(path, self.model_dump_json(indent=1, by_alias=True) + "\n")
 

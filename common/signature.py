@@ -153,12 +153,14 @@ def write_secret(path: Path, text: str) -> None:
     """Write a new file that its owner alone may read.
 
     Raises:
-        DataError: there is a file already.
+        DataError: there is a file already, or none can be made there.
     """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as error:
         raise DataError(path, "is there already, and is never replaced") from error
+    except OSError as error:
+        raise DataError(path, f"cannot be written: {error.strerror}") from error
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(text)
         file.flush()

@@ -84,6 +84,16 @@ def test_the_servers_container_opens_and_asks_the_ports_that_the_server_has() ->
     assert f":{default_port('status')}/healthz" in server["healthcheck"]["test"][-1]
 
 
+def test_what_an_image_is_made_of_is_the_code_alone() -> None:
+    """A clone may hold histories and keys under `runs`; the rest that is let in is what the installation reads."""
+    everything, *let_in = (ROOT / ".dockerignore").read_text().splitlines()[1:]
+    assert everything == "*"
+    named = {line.removeprefix("!") for line in let_in if line.startswith("!")}
+    packages = {path.parent.name for path in ROOT.glob("*/py.typed")}
+    assert packages
+    assert named == packages | {"LICENSE", "README.md", "constraints.txt", "pyproject.toml"}
+
+
 def test_the_image_is_made_of_what_is_there() -> None:
     build = compose()["services"]["node"]["build"]
     assert (DEPLOY / build["context"]).resolve() == ROOT

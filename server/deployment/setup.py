@@ -78,11 +78,14 @@ def check_deployable(settings: ServerSettings) -> None:
         raise ConfigError("training.privacy.epsilon", plan.target_epsilon, "at most total_epsilon")
 
 
-def invite(folder: ServerFolder, name: str, capacity: int | None, days: float | None) -> Invitation:
-    """Admit a new node; what its owner needs to join.
+def invite(
+    folder: ServerFolder, name: str, capacity: int | None, days: float | None, file: Path | None = None
+) -> Invitation:
+    """Admit a new node; what its owner needs to join, written to `file` if one is given.
 
     Raises:
         ConfigError: the name is taken or malformed, or a number is outside its range.
+        DataError: the file is there already or cannot be written; nobody is admitted then.
     """
     settings = folder.settings
     key = new_private_key()
@@ -103,7 +106,14 @@ def invite(folder: ServerFolder, name: str, capacity: int | None, days: float | 
     except ValueError as error:
         raise ConfigError("NAME, --capacity", f"{name}, {capacity}", "[a-z0-9._-]{1,64}, and 1 or more") from error
     pem = load_ssh_public_key(public_key(key).encode()).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    folder.registry.invite(name, pem.decode(), invitation.capacity, invitation.expires.timestamp())
+    if file is not None:
+        invitation.save(file)
+    try:
+        folder.registry.invite(name, pem.decode(), invitation.capacity, invitation.expires.timestamp())
+    except BaseException:
+        if file is not None:
+            file.unlink()
+        raise
     return invitation
 
 

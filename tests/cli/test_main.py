@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 
@@ -58,6 +59,9 @@ def test_a_mistake_is_one_line_and_exits_with_2(
         (errors.FederationError("too few nodes"), 4),
         (errors.LedgerError("another plan"), 4),
         (ImportError("No module named 'flwr'"), 2),
+        (PermissionError(errno.EACCES, "Permission denied", "results.json"), 2),
+        (OSError(errno.ENOSPC, "No space left on device"), 2),
+        (OSError(errno.EBADF, "Bad file descriptor"), 1),
         (RuntimeError("a defect"), 1),
         (KeyError("a defect"), 1),
         (KeyboardInterrupt(), 130),
@@ -76,6 +80,8 @@ def test_each_kind_of_error_has_its_exit_code(
     assert len(lines) == (0 if isinstance(error, KeyboardInterrupt) else 1)
     if isinstance(error, errors.SottovoceError):
         assert lines == [f"sottovoce: {error}"]
+    if isinstance(error, OSError) and status == 2:
+        assert lines == [f"sottovoce: {error.filename or 'the disk'}: {error.strerror}"]
     if status == 1:
         assert lines[0].startswith(f"sottovoce: a defect of ours: {type(error).__name__}")
 

@@ -42,6 +42,16 @@ def test_an_invitation_is_never_overwritten_and_then_nobody_is_invited(server: S
     assert server.registry.members() == []
 
 
+def test_where_an_invitation_cannot_be_written_nobody_is_invited(server: ServerFolder, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be written: No such file or directory"):
+        run("invite", server.path, "hub", "--out", tmp_path / "nowhere" / "hub.json")
+    assert server.registry.members() == []
+    run("invite", server.path, "hub", "--out", tmp_path / "hub.json")  # the name is not used up
+    with pytest.raises(ConfigError, match="no node of this federation has or had"):
+        run("invite", server.path, "hub", "--out", tmp_path / "again.json")
+    assert not (tmp_path / "again.json").exists()
+
+
 def test_a_run_is_laid_out_with_the_settings_that_were_given(server: ServerFolder) -> None:
     assert "000001" in run("start-run", server.path, "--set", "train.rounds=2")
     assert "rounds = 2" in (server.path / "runs" / "000001" / "config.toml").read_text()
