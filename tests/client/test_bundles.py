@@ -120,7 +120,7 @@ def test_a_damaged_model_is_repaired_by_the_same_one(store: BundleStore, tmp_pat
     load_bundle(current)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(st.sampled_from([*SIGNED_FILES, "x"]), st.binary(max_size=300)))
 def test_rubbish_is_refused_in_one_line(store: BundleStore, rubbish: dict[str, bytes]) -> None:
     with pytest.raises(DataError) as caught:
@@ -129,7 +129,7 @@ def test_rubbish_is_refused_in_one_line(store: BundleStore, rubbish: dict[str, b
     assert store.current() is None
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_damage_under_a_valid_signature_is_refused_in_one_line(
     tmp_path_factory: pytest.TempPathFactory, store: BundleStore, data: st.DataObject

@@ -263,7 +263,7 @@ RUBBISH = st.one_of(
 )
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rubbish=RUBBISH, kind=st.sampled_from(["train", "query"]))
 def test_rubbish_is_answered_in_one_line(home: Home, rubbish: RecordDict, kind: str) -> None:
     reply = (train if kind == "train" else receive)(message(rubbish, kind), context(home))

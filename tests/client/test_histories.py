@@ -61,7 +61,7 @@ def act(store: HistoryStore, what: tuple[Any, ...]) -> None:
             store.add(Event(item=item, at=at) for item, at in rows)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.booleans(), ACTS), max_size=25), st.sampled_from([1, 1_000]))
 def test_a_reading_that_is_carried_on_is_that_of_the_whole_log(
     tmp_path: Path, acts: list[tuple[bool, tuple[Any, ...]]], most: int
@@ -323,7 +323,7 @@ def test_a_failed_transaction_leaves_no_trace(store: HistoryStore) -> None:
     assert store.users() == []
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=4096), st.booleans())
 def test_rubbish_is_refused_in_one_line_and_left_as_it_is(tmp_path: Path, rubbish: bytes, head: bool) -> None:
     content = (b"SQLite format 3\0" if head else b"") + rubbish
@@ -340,7 +340,7 @@ def test_rubbish_is_refused_in_one_line_and_left_as_it_is(tmp_path: Path, rubbis
         assert not rubbish
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_damaged_database_is_read_or_refused(tmp_path: Path, data: st.DataObject) -> None:
     store = HistoryStore(tmp_path / "damaged.sqlite")

@@ -51,7 +51,7 @@ def test_a_line_that_cannot_be_used_is_named(tmp_path: Path, bad: str) -> None:
         assert ([event.item for event in events], len(notes)) == (["a", "b"], 1)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.one_of(st.binary(max_size=300), st.text(max_size=100).map(lambda text: ('{"item": "' + text).encode())))
 def test_rubbish_is_refused_in_one_line(tmp_path_factory: pytest.TempPathFactory, rubbish: bytes) -> None:
     file = tmp_path_factory.mktemp("import") / "x.jsonl"

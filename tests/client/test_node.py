@@ -42,7 +42,7 @@ def exact_sums(histories: Histories, request: Request, folder: Path) -> dict[str
 HISTORY = st.lists(st.integers(0, ITEMS - 1), min_size=0, max_size=40)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(
     others=st.lists(HISTORY, max_size=20),
     one=HISTORY,

@@ -31,7 +31,7 @@ def in_full(index: TwoStageIndex, x: FloatArray, prior: float) -> np.ndarray[tup
     return np.asarray(directions @ x.astype(np.float64) + prior * index.b.astype(np.float64))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 999), st.integers(1, 40), st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from([0.0, 1.0, 30.0]))
 def test_two_looks_find_what_a_full_one_finds(seed: int, n: int, prior: float, spread: float) -> None:
     index, x = two_stage(seed, spread=spread), state(seed + 1)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sottovoce.client.recommender import Recommender
@@ -40,7 +40,6 @@ def recommender(
 POSITIONS = st.lists(st.integers(0, ITEMS - 1), max_size=20)
 
 
-@settings(deadline=None)
 @given(POSITIONS, POSITIONS, st.integers(1, 15), st.integers(0, 99))
 def test_a_list_holds_the_best_of_what_is_left(history: list[int], hidden: list[int], n: int, seed: int) -> None:
     shown = recommender(seed)
@@ -108,7 +107,6 @@ def test_feedback_shows_in_the_next_list() -> None:
         assert [each.item for each in shown.recommend(np.array([item]), 3)] == nearest[:3]
 
 
-@settings(deadline=None)
 @given(POSITIONS.filter(bool), st.integers(0, ITEMS - 1), st.integers(1, 5), st.integers(0, 99))
 def test_reasons_are_what_lifts_most(history: list[int], item: int, n: int, seed: int) -> None:
     shown, met = recommender(seed), np.array(history, dtype=np.int64)

@@ -39,7 +39,7 @@ def wish(seed: int, weight: float) -> Wish:
     return Wish(vector / np.linalg.norm(vector), weight)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(POSITIONS, POSITIONS, POSITIONS, st.none() | st.floats(0, 1), st.integers(0, 99))
 def test_the_terms_sum_to_the_score(
     shown: Recommender, met: list[int], liked: list[int], disliked: list[int], weight: float | None, seed: int

@@ -76,7 +76,7 @@ def test_a_huge_configuration_is_refused_unread() -> None:
         check_app(buffer.getvalue())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_a_damaged_app_is_refused_in_one_line(data: st.DataObject) -> None:
     content = bytearray(fab())

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -49,7 +49,6 @@ def slow_rank(scores: list[float], target: int, others: set[int]) -> float:
     return rank
 
 
-@settings(deadline=None)
 @given(LISTS, st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 3), st.sampled_from(["test", "validation"]))
 def test_ranks_agree_with_a_slow_oracle(lists: list[list[int]], seed: int, levels: int, batch: int, which: str) -> None:
     """Few score levels, so that most ranks have ties."""

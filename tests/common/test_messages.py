@@ -294,7 +294,7 @@ def _with(tree: dict[str, Any], path: tuple[str, ...], value: object) -> dict[st
     return {**tree, key: _with(tree[key], tuple(rest), value) if rest else value}
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(st.sampled_from(_paths(table_of(REQUEST))), JSON)
 def test_any_request_is_read_whole_or_refused(path: tuple[str, ...], value: object) -> None:
     try:
@@ -304,7 +304,7 @@ def test_any_request_is_read_whole_or_refused(path: tuple[str, ...], value: obje
     assert Request.from_record(read.to_record()).sha256 == read.sha256
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.sampled_from(_paths(table_of(ANSWER))), JSON)
 def test_any_answer_is_read_whole_or_refused(path: tuple[str, ...], value: object) -> None:
     try:
@@ -314,7 +314,7 @@ def test_any_answer_is_read_whole_or_refused(path: tuple[str, ...], value: objec
     assert all(isinstance(getattr(read, key), str) for key in ("request_sha256", "catalogue_sha256", "space_sha256"))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(st.integers(0, 147), st.binary(max_size=12), st.integers(0, 12))
 def test_any_bytes_are_float32_or_refused(place: int, inserted: bytes, removed: int) -> None:
     whole = npy(HEAD["b"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -111,7 +111,6 @@ def test_one_interaction_has_weight_one_and_the_latest_counts_most() -> None:
     assert (np.diff(recency_weights(30, 1)[0]) > 0).all()
 
 
-@settings(deadline=None)
 @given(MODELS, HISTORIES)
 def test_states_follow_the_formula(model: ScoringModel, history: IntArray) -> None:
     state = model.state(history)
@@ -120,7 +119,6 @@ def test_states_follow_the_formula(model: ScoringModel, history: IntArray) -> No
     np.testing.assert_allclose(state, slow_state(history, slow_history_vectors(model)), rtol=1e-4, atol=1e-4)
 
 
-@settings(deadline=None)
 @given(MODELS, HISTORIES)
 def test_scores_follow_the_formula(model: ScoringModel, history: IntArray) -> None:
     state = slow_state(history, slow_history_vectors(model))
@@ -152,7 +150,6 @@ def test_many_states_are_scored_like_one_at_a_time() -> None:
         np.testing.assert_allclose(together[place], model.scores(states[place]), rtol=1e-5, atol=1e-5)
 
 
-@settings(deadline=None)
 @given(MODELS, HISTORIES, st.integers(0, ITEMS - 1))
 def test_an_explanation_leaves_nothing_out(model: ScoringModel, history: IntArray, item: int) -> None:
     told = model.explain(history, item)
@@ -163,7 +160,6 @@ def test_an_explanation_leaves_nothing_out(model: ScoringModel, history: IntArra
     assert told.score == pytest.approx(score, rel=1e-4, abs=1e-4)
 
 
-@settings(deadline=None)
 @given(MODELS, HISTORIES, st.integers(0, ITEMS - 1))
 def test_each_term_of_an_explanation_is_what_its_item_adds(model: ScoringModel, history: IntArray, item: int) -> None:
     told = model.explain(history, item)

@@ -48,7 +48,7 @@ def slow_krum_score(parts: list[np.ndarray], place: int, malicious: int) -> floa
     return min(sum(chosen) for chosen in itertools.combinations(others, len(parts) - malicious - 2))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=9), st.integers(0, 4))
 def test_the_trimmed_mean_is_the_slow_one(values: list[float], trimmed: int) -> None:
     trimmed = min(trimmed, (len(values) - 1) // 2)

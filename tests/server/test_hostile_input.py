@@ -100,7 +100,7 @@ def is_refused_in_one_line(read: Callable[[], object]) -> bool:
 
 
 @pytest.mark.parametrize("what", READERS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.floats(0, 1), st.binary(max_size=40), st.integers(0, 200), st.booleans())
 def test_a_damaged_file_is_read_or_refused(what: str, place: float, inserted: bytes, removed: int, cut: bool) -> None:
     find, read = READERS[what]
@@ -143,7 +143,7 @@ PLACES = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(PLACES), NUMBERS)
 def test_any_value_of_any_setting_makes_a_plan_or_is_refused(place: tuple[str, str], value: Any) -> None:  # noqa: ANN401
     section, key = place

@@ -38,7 +38,7 @@ def test_a_sum_is_scaled_as_a_whole() -> None:
     assert held["W"][0, 0] / held["V"][0, 0] == pytest.approx(4 / 3)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(arrays.arrays(np.float32, (6,), elements=VALUES), st.integers(0, 20))
 def test_whatever_is_sent_weighs_no_more_than_the_capacity(values: np.ndarray, capacity: int) -> None:
     counts = POPULARITY.reclip({"popularity": values}, capacity)["popularity"]
@@ -48,7 +48,7 @@ def test_whatever_is_sent_weighs_no_more_than_the_capacity(values: np.ndarray, c
     assert norm(HEAD.reclip({"V": values.reshape(3, 2)}, capacity)) <= 0.4 * capacity * (1 + 1e-12)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     arrays.arrays(np.float64, (5,), elements=st.floats(-9, 9)),
     arrays.arrays(np.float64, (5,), elements=st.floats(-1, 1)),

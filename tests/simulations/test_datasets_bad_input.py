@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -323,7 +323,6 @@ SCRAPS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(SCRAPS)
 def test_no_bytes_end_in_any_other_error(scraps: list[bytes]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -334,7 +333,6 @@ def test_no_bytes_end_in_any_other_error(scraps: list[bytes]) -> None:
                 load_dataset(folder, ReadOptions(min_interactions=1, lenient=lenient))
 
 
-@settings(deadline=None)
 @given(SCRAPS, st.booleans())
 def test_the_fast_way_and_the_careful_way_read_the_same(scraps: list[bytes], quoted: bool) -> None:
     """Wherever the fast way vouches for a file, the careful one finds no fault and the same fields."""

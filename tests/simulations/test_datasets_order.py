@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sottovoce.simulations.datasets import Dataset, ReadOptions, load_dataset
@@ -69,7 +69,6 @@ def plainly(rows: list[Row], min_interactions: int, min_rating: int) -> dict[str
     return {user: items for user, items in kept.items() if len(items) >= min_interactions}
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(ROWS, st.integers(1, 3), st.integers(0, 4))
 def test_csv_and_atomic_files_read_as_the_plain_reading(
     rows: list[Row], min_interactions: int, min_rating: int
@@ -91,7 +90,6 @@ def test_csv_and_atomic_files_read_as_the_plain_reading(
     assert users == sorted(users) or numeric
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(ROWS)
 def test_without_times_the_order_is_a_fixed_shuffle_of_ids_alone(rows: list[Row]) -> None:
     distinct = list({(user, item): (user, item, time, rating) for user, item, time, rating in rows}.values())

@@ -93,7 +93,7 @@ def test_a_request_survives_a_file() -> None:
         Request.read('[{"kind": "run"}]')
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.text(max_size=80))
 def test_any_text_is_read_as_something(text: str) -> None:
     request = Request()

@@ -100,7 +100,7 @@ def test_no_noise_is_no_privacy_and_no_release_is_free() -> None:
     assert epsilon([], 1e-5) == 0.0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     target=st.floats(0.05, 30),
     delta=st.floats(1e-9, 1e-2),
@@ -117,7 +117,7 @@ def test_calibration_never_overshoots_and_wastes_little(
     assert epsilon(releases(scale * (1 - 2e-5)), delta) > target
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(target=st.floats(0.3, 8), rate=st.floats(0.02, 0.9), count=st.integers(1, 30))
 def test_calibration_of_sampled_releases_never_overshoots(
     target: float, rate: float, count: int, monkeypatch: pytest.MonkeyPatch

@@ -174,7 +174,7 @@ def test_after_a_kill_the_ledger_shows_all_that_was_announced(tmp_path: Path, af
     assert event.count >= len(announced) > 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_a_damaged_ledger_is_read_or_refused_and_never_a_fresh_one(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -31,7 +31,7 @@ def plan(**changes: Any) -> PrivacyPlan:  # noqa: ANN401
     return make_plan(**{**PLAN, **changes})
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     target=st.floats(0.1, 20),
     rounds=st.integers(0, 50),
