@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 FOLDERS := cli client common server simulations
+TEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 .PHONY: setup demo federation faults page proto test quick lint bench experiments clean
 
@@ -39,10 +40,10 @@ proto: $(STAMP)
 		--mypy_out=. --mypy_grpc_out=. sottovoce/client/service/device.proto
 
 test: $(STAMP)
-	$(BIN)/python -m pytest tests
+	$(TEST) tests
 
 quick: $(STAMP)
-	$(BIN)/python -m pytest tests -m "not slow"
+	$(TEST) tests -m "not slow"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
