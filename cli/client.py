@@ -138,7 +138,7 @@ def forget(
     home: Folder = None,
     user: User = None,
 ) -> int:
-    """Delete from the device's histories, for good; the ledger of what was released stays."""
+    """Delete from the device's histories, and from what was said to its page, for good; the ledger stays."""
     gone = _home(home).forget(user, None if item == "all" else item)
     print(
         f"{gone} events are deleted and overwritten, and the hashes of the exact sums that left until now with them;"
@@ -149,7 +149,7 @@ def forget(
 
 @client.command()
 def export(home: Folder = None, user: User = None) -> int:
-    """Print everything that is kept about people, as JSON lines that `import` reads again."""
+    """Print what people did, all of it, as JSON lines that `import` reads again."""
     for line in _home(home).histories.export(user):
         print(line)
     return 0

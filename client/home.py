@@ -5,12 +5,14 @@ ledger.sqlite      what its people's releases cost: is never forgotten, not even
 owner.toml         what its owner allows
 invitation.json    which federation it belongs to, and its own key
 bundles/           the last two models of that federation
+conversations.sqlite, impressions.sqlite   what was said to the page, and what it showed: forgotten with the history
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -59,6 +61,16 @@ class Home:
     def ledger_file(self) -> Path:
         """What was spent."""
         return self.folder / "ledger.sqlite"
+
+    @property
+    def conversations_file(self) -> Path:
+        """What was said to the page."""
+        return self.folder / "conversations.sqlite"
+
+    @property
+    def impressions_file(self) -> Path:
+        """What the page showed."""
+        return self.folder / "impressions.sqlite"
 
     @cached_property
     def invitation(self) -> Invitation | None:
@@ -121,18 +133,32 @@ class Home:
         return self.ledger.sent()
 
     def forget(self, user: str | None, item: str | None = None) -> int:
-        """Delete from the histories, as `HistoryStore.forget` does, and the hashes of all exact sums that left before.
+        """Delete from the histories, as `HistoryStore.forget` does, and all that rests on them.
 
-        The histories go first: a sum that is being made meanwhile either lacks what was forgotten, or is not sent.
+        That is what was said to the page and what it showed, and the hashes of all exact sums that left before. The
+        histories go first: a sum that is being made meanwhile either lacks what was forgotten, or is not sent.
 
         Raises:
-            DataError, LedgerError: one of them could not be written; the other was, if it could be.
+            DataError, LedgerError: one of them could not be written; the others were, if they could be.
         """
-        try:
+        with ExitStack() as others:
+            others.callback(self._forget_page, user, item)
+            others.callback(self._forget_sums)
             return self.histories.forget(user, item)
-        finally:
-            if self.ledger_file.exists():
-                self.ledger.forget_sums()
+
+    def _forget_sums(self) -> None:
+        if self.ledger_file.exists():
+            self.ledger.forget_sums()
+
+    def _forget_page(self, user: str | None, item: str | None) -> None:
+        from sottovoce.client.language.conversation import Conversations
+        from sottovoce.client.service.impressions import forget_impressions
+
+        with ExitStack() as both:
+            if self.conversations_file.exists():
+                both.callback(Conversations(self.conversations_file).forget, user, item)
+            if self.impressions_file.exists():
+                both.callback(forget_impressions, self.impressions_file, user, item)
 
     def join(self, invitation: Invitation) -> Home:
         """Accept an invitation, in the place of an earlier one; ledger and histories stay.

@@ -5,6 +5,8 @@ Whatever is asked here is computed here; nothing of it is sent anywhere.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import numpy as np
 
 from sottovoce.client.home import Home
@@ -46,9 +48,9 @@ class Device:
         self.user = user
         self._people = People(home.histories, user)
         self._session = Session(user, models, self._people)
-        self.impressions = Impressions(home.folder / "impressions.sqlite")
+        self.impressions = Impressions(home.impressions_file)
         self.lists = Lists(self._session, self.impressions)
-        self.talks = Talks(self._session, self.lists, Conversations(home.folder / "conversations.sqlite"))
+        self.talks = Talks(self._session, self.lists, Conversations(home.conversations_file))
         self.log = Log(self._session, home.histories)
         self.texts = Texts(self._session, CardTexts(find_writer()))
         self.account = Account(home, user, self.impressions)
@@ -79,8 +81,8 @@ class Device:
         Raises:
             DataError: it could not be deleted.
         """
-        gone = self.home.forget(self.user, subject)
-        self.impressions.forget(self.user, subject)
-        self.talks.kept.forget(self.user, subject)
-        self.texts.written.forget()
-        return gone
+        with ExitStack() as others:
+            others.callback(self.texts.written.forget)
+            others.callback(self.lists.forget)
+            others.callback(self.impressions.forget, self.user, subject)
+            return self.home.forget(self.user, subject)

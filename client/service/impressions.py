@@ -68,8 +68,7 @@ class Impressions:
         """Delete what was noted of one item, or everything."""
         with self._lock:
             self._waiting = [row for row in self._waiting if row[0] != user or (item is not None and row[1] != item)]
-            with self._database.transaction() as connection:
-                connection.execute("DELETE FROM impression WHERE user = ?1 AND (?2 IS NULL OR item = ?2)", (user, item))
+            _delete(self._database, user, item)
         self._database.scrub()
 
     def flush(self) -> None:
@@ -96,3 +95,20 @@ class Impressions:
                 self.flush()
             except DataError as error:
                 logging.getLogger(__name__).warning("what was shown could not be noted: %s", error)
+
+
+def forget_impressions(path: Path, user: str | None, item: str | None) -> None:
+    """Delete from the log at `path` what was shown to one person (or everybody), of one item or at all.
+
+    Raises:
+        DataError: it could not be deleted.
+    """
+    database = Database(path, _MIGRATIONS)
+    _delete(database, user, item)
+    database.scrub()
+
+
+def _delete(database: Database, user: str | None, item: str | None) -> None:
+    query = "DELETE FROM impression WHERE (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR item = ?2)"
+    with database.transaction() as connection:
+        connection.execute(query, (user, item))

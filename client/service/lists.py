@@ -172,6 +172,11 @@ class Lists:
                 self._wishes.popitem(last=False)
         return vector
 
+    def forget(self) -> None:
+        """Let go of the words that were asked for."""
+        with self._lock:
+            self._wishes.clear()
+
     def shown(self, loaded: Loaded, person: Person, scored: Scored, basis: Basis, wish: Wish | None = None) -> Listing:
         """Cards for what was found, noted as shown."""
         cards = reasons.cards(loaded, person, scored, wish)

@@ -10,6 +10,9 @@ import pytest
 from devices import FEDERATION, invitation, joined_home, signed_bundle
 
 from sottovoce.client.home import Home, find_home
+from sottovoce.client.language.conversation import Conversations
+from sottovoce.client.language.request import Request
+from sottovoce.client.service.impressions import Impressions
 from sottovoce.common.errors import BudgetSpentError, ConfigError, DataError, LedgerError
 from sottovoce.common.privacy.accounting import ReleaseEvent, epsilon
 from sottovoce.common.privacy.ledger import Release
@@ -79,6 +82,40 @@ def test_after_forgetting_no_hash_confirms_a_guess(tmp_path: Path) -> None:
     assert private.sha256, "a noised sum tells no more than its release did"
     kept = b"".join(path.read_bytes() for path in home.folder.iterdir() if path.is_file())
     assert before.sha256.encode() not in kept
+
+
+def test_what_was_said_to_the_page_and_shown_is_forgotten_too(tmp_path: Path) -> None:
+    home = joined_home(tmp_path / "home", KEY)
+    home.histories.record("owner", "item 1")
+    said = Conversations(home.conversations_file)
+    said.keep("owner", "something about my divorce", Request(), ["item 1"])
+    said.keep("owner", "a comedy", Request(), ["item 2"])
+    impressions = Impressions(home.impressions_file)
+    impressions.shown("owner", ["item 1", "item 2"], "history")
+    impressions.close()
+    home.forget(None, "item 1")
+    assert [turn.said for turn in said.turns("owner")] == ["a comedy"]
+    home.forget(None)
+    assert said.turns("owner") == []
+    kept = b"".join(path.read_bytes() for path in home.folder.iterdir() if path.is_file())
+    assert b"divorce" not in kept
+    assert b"item 1" not in kept and b"item 2" not in kept
+
+
+def test_what_cannot_be_forgotten_keeps_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = joined_home(tmp_path / "home", KEY)
+    said = Conversations(home.conversations_file)
+    said.keep("owner", "a comedy", Request(), ["item 1"])
+    release(home)
+
+    def full(*_: object) -> int:
+        raise DataError(home.folder, "no room")
+
+    monkeypatch.setattr(type(home.histories), "forget", full)
+    with pytest.raises(DataError, match="no room"):
+        home.forget(None)
+    assert said.turns("owner") == []
+    assert [each.sha256 for each in home.sent()] == [""]
 
 
 def test_forgetting_needs_no_ledger(tmp_path: Path) -> None:
