@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from sottovoce.common.scoring import FloatArray, IntArray
 
 
@@ -15,7 +17,7 @@ class Reason:
         item: Its catalogue position.
         title: What a person reads.
         effect: What it adds to the score.
-        kind: `history` or `liked`.
+        kind: `history` or `liked`; `history` for what is both.
     """
 
     item: int
@@ -53,6 +55,12 @@ class Explanation:
     def effects(self) -> FloatArray:
         """What each entry of `items` adds to the score."""
         return self.content + self.correction
+
+    def by_item(self, kinds: int = 3) -> tuple[IntArray, FloatArray]:
+        """Items of the first `kinds` kinds, each once, and what each adds in all: one that is also liked adds twice."""
+        end = sum(self.lengths[:kinds])
+        items, where = np.unique(self.items[:end], return_inverse=True)
+        return items, np.bincount(where, self.effects[:end], len(items)).astype(np.float32)
 
     @property
     def history(self) -> FloatArray:

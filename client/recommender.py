@@ -6,7 +6,7 @@ A recommender holds a published model and nothing about anybody: histories, feed
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import ceil
 from pathlib import Path
@@ -180,16 +180,11 @@ class Recommender:
     ) -> list[Reason]:
         """The `n` items of the history and of what was liked that lift `item` most; only such as do lift it."""
         told = self.explain(history, item, feedback=feedback, wish=wish)
-        titles, effects = self.model.table.titles, told.effects[: sum(told.lengths[:2])]
+        titles, (items, effects), met = self.model.table.titles, told.by_item(2), set(history.tolist())
         best = [j for j in np.argsort(-effects, kind="stable")[:n].tolist() if effects[j] > 0]
         return [
-            Reason(
-                int(told.items[j]),
-                titles[told.items[j]],
-                float(effects[j]),
-                "history" if j < told.lengths[0] else "liked",
-            )
-            for j in best
+            Reason(each, titles[each], float(effects[j]), "history" if each in met else "liked")
+            for j, each in ((j, int(items[j])) for j in best)
         ]
 
     def counterfactual(
@@ -197,18 +192,40 @@ class Recommender:
         history: IntArray,
         item: int,
         without: int,
+        exclude: Collection[int] = (),
         *,
         feedback: Feedback = NOTHING_SAID,
         wish: Wish | None = None,
     ) -> Counterfactual:
-        """The rank that `item` has, and would have if `without` stood nowhere in the history."""
+        """The rank that `item` has, and would have if `without` had never been met, nor liked or disliked."""
         self._check([item, without])
-        shown = self._shown(np.append(history, without), (), None, feedback)
+        shown = self._shown(np.append(history, without), exclude, None, feedback)
+        liked, disliked = (
+            tuple(each for each in said if each != without) for said in (feedback.liked, feedback.disliked)
+        )
+        unsaid = replace(feedback, liked=liked, disliked=disliked)
         ranks = [
-            self._rank(item, self._summands(met, feedback, wish), shown)
-            for met in (history, history[history != without])
+            self._rank(item, self._summands(met, said, wish), shown)
+            for met, said in ((history, feedback), (history[history != without], unsaid))
         ]
         return Counterfactual(item, without, *ranks)
+
+    def standing(
+        self,
+        history: IntArray,
+        item: int,
+        exclude: Collection[int] = (),
+        *,
+        feedback: Feedback = NOTHING_SAID,
+        wish: Wish | None = None,
+    ) -> tuple[int, int]:
+        """The rank of `item` among all that may be listed, zero if it may not be, and how many those are."""
+        self._check([item])
+        listed = np.zeros(len(self.model.table), np.float32)
+        shown = self._shown(history, exclude, None, feedback)
+        shown.strike(listed)
+        rank = 0 if np.isneginf(listed[item]) else self._rank(item, self._summands(history, feedback, wish), shown)
+        return rank, int(np.isfinite(listed).sum())
 
     def profile(
         self, history: IntArray, *, feedback: Feedback = NOTHING_SAID, wish: Wish | None = None

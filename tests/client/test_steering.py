@@ -152,6 +152,27 @@ def test_a_counterfactual_is_the_rank_in_the_list_without(shown: Recommender) ->
         assert found.rank == [other.item for other in shown.recommend(HISTORY, ITEMS)].index(each.item) + 1
 
 
+def test_without_an_item_its_like_counts_no_more(shown: Recommender) -> None:
+    said = Feedback(liked=(17, 23), disliked=(2,))
+    differs = False
+    for each in shown.recommend(HISTORY, 20, feedback=said):
+        found = shown.counterfactual(HISTORY, each.item, 17, feedback=said)
+        unsaid = Feedback(liked=(23,), disliked=(2,))
+        listed = [other.item for other in shown.recommend(HISTORY[HISTORY != 17], ITEMS, [17], feedback=unsaid)]
+        assert found.rank_without == listed.index(each.item) + 1
+        differs |= found.rank != found.rank_without
+    assert differs
+
+
+def test_a_standing_is_the_rank_among_what_may_be_listed(shown: Recommender) -> None:
+    said = Feedback(disliked=(2,), not_now=(5,))
+    listed = [each.item for each in shown.recommend(HISTORY, ITEMS, [9], feedback=said)]
+    for item in range(ITEMS):
+        rank, count = shown.standing(HISTORY, item, [9], feedback=said)
+        assert count == len(listed)
+        assert rank == (listed.index(item) + 1 if item in listed else 0)
+
+
 def test_a_profile_shares_the_probability_of_every_item(shown: Recommender) -> None:
     profile = shown.profile(HISTORY)
     assert sum(profile.values()) == pytest.approx(1)
