@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from sottovoce.client.language.vocabulary import PRICE, YEAR, Vocabulary
 from sottovoce.client.masking import mask_personal
 from sottovoce.client.recommender import Recommendation, Recommender
 from sottovoce.client.taste import Wish
-from sottovoce.common.errors import ConfigError, EncoderError
+from sottovoce.common.errors import ConfigError, DataError, EncoderError
 from sottovoce.common.history import IntArray
 from sottovoce.common.item_table import CATEGORIES, ItemTable
 
@@ -122,6 +123,12 @@ class Conversations:
             row = connection.execute(query, (user, back)).fetchone()
         return None if row is None else Said(row[0], row[1], Request.read(row[2]), tuple(json.loads(row[3])))
 
+    def show(self, user: str, shown: Sequence[str]) -> None:
+        """The list of the person's latest turn is another one now: something was liked, or a model came."""
+        query = "UPDATE turn SET shown = ? WHERE id = (SELECT MAX(id) FROM turn WHERE user = ?)"
+        with self._database.transaction() as connection:
+            connection.execute(query, (json.dumps(list(shown)), user))
+
     def undo(self, user: str) -> None:
         """Delete the person's latest turn."""
         with self._database.transaction() as connection:
@@ -204,9 +211,13 @@ class Talk:
         return turn
 
     def now(self, asker: Asker, chinese: bool = False) -> Turn:
-        """The list for what is asked for now."""
+        """The list for what is asked for now: it is what a place in the next sentence means."""
         last = self.conversations.last(self.user)
-        return self._turn(asker, Request() if last is None else last.request, chinese)
+        turn = self._turn(asker, Request() if last is None else last.request, chinese)
+        if last is not None and self._ids(turn) != last.shown:
+            with suppress(DataError):  # on a full disk the list is shown all the same
+                self.conversations.show(self.user, self._ids(turn))
+        return turn
 
     def _read(self, words: str, last: Said | None) -> Reading:
         table = self.recommender.model.table
@@ -242,7 +253,7 @@ class Talk:
         if reading.missing or last is None:
             return _answered(turn, wording.no_such_place(chinese))
         recommender, request = self.recommender, last.request
-        item = recommender.model.table.position[last.shown[reading.place]]
+        item = int(recommender.positions(last.shown)[reading.place])
         reasons = recommender.reasons(asker.history, item, REASONS, feedback=asker.feedback, wish=turn.wish)
         popularity = recommender.model.index.b
         checked = [
@@ -255,8 +266,11 @@ class Talk:
         return _answered(turn, answer)
 
     def _keep(self, said: str, turn: Turn) -> None:
+        self.conversations.keep(self.user, said, turn.request, self._ids(turn))
+
+    def _ids(self, turn: Turn) -> tuple[str, ...]:
         ids = self.recommender.model.table.ids
-        self.conversations.keep(self.user, said, turn.request, [ids[each.item] for each in turn.listed])
+        return tuple(ids[each.item] for each in turn.listed)
 
 
 def _answered(turn: Turn, answer: str) -> Turn:

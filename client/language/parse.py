@@ -216,10 +216,19 @@ def _place_in(text: str, length: int) -> int | None:
     if digits:
         place = int(digits.group()[:6]) - 1
     elif hanzi := re.search(rf"[{_HANZI}]+", words):
-        place = _HANZI.index(hanzi.group()[0])
+        place = _hanzi(hanzi.group()) - 1
     else:
         place = next(at for at, word in enumerate(_WORDS) if word in words)
     return place if 0 <= place < length else None
+
+
+def _hanzi(numeral: str) -> int:
+    """A Chinese numeral below a hundred; zero for what is none."""
+    tens, ten, ones = numeral.rpartition("十")
+    if len(tens) > 1 or len(ones) > 1:
+        return 0
+    digits = [_HANZI.index(each) + 1 if each else 0 for each in (tens, ones)]
+    return (digits[0] or 1) * 10 + digits[1] if ten else digits[1]
 
 
 def _negated(text: str, vocabulary: Vocabulary) -> list[tuple[int, int]]:

@@ -51,9 +51,10 @@ class Asked(_Body):
 
 
 class ToExplain(_Body):
-    """An item of a list, and what the list was asked for with."""
+    """An item of a list, and what the list was asked for with: words, an item, or the conversation."""
 
     item: str
+    talk: bool = False
     text: Annotated[str, Field(max_length=MOST_WORDS_BYTES)] = ""
     weight: Annotated[float, Field(ge=0, le=1)] = 0.0
     like: str = ""
@@ -138,6 +139,8 @@ def _lists(app: FastAPI, device: Device) -> None:
 
     @app.post("/api/explain")
     def explain(what: ToExplain) -> Response:
+        if what.talk:
+            return _told(device.talks.explain(what.item))
         return _told(device.lists.explain(what.item, what.text, what.weight, what.like))
 
     @app.get("/api/search")

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from sottovoce.client.language.conversation import Chip, Conversations, Talk, Turn
-from sottovoce.client.language.listing import Asker
+from sottovoce.client.language.listing import Asker, wish_of
+from sottovoce.client.language.request import Request
+from sottovoce.client.service import reasons
 from sottovoce.client.service.lists import Lists, Scored, Wanted
 from sottovoce.client.service.people import Session
-from sottovoce.client.service.views import Basis, Listing
+from sottovoce.client.service.views import Basis, Listing, Why
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,19 @@ class Talks:
         return self._turn(
             lambda talk, asker: talk.now(asker, chinese) if place is None else talk.drop(asker, place, chinese), n
         )
+
+    def explain(self, item_id: str) -> Why:
+        """One score of the conversation's list, taken apart, and its rank among all that is asked for.
+
+        Raises:
+            NoModelError, NotFoundError
+        """
+        loaded, person = self.session.now()
+        last = self.kept.last(self.session.user)
+        request = Request() if last is None else last.request
+        wish = wish_of(loaded.recommender, request, lambda words: self.lists.understood(loaded, words))
+        refused = np.flatnonzero(~request.allowed(loaded.recommender.model.table)).tolist()
+        return reasons.why(loaded, person, loaded.position(item_id), wish, refused)
 
     def _turn(self, act: Callable[[Talk, Asker], Turn], n: int) -> Spoken:
         n = Wanted(n).n

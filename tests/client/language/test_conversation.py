@@ -13,6 +13,7 @@ from wishes import CHINESE, ENGLISH, REFINEMENTS, Right
 from sottovoce.client.language.conversation import Conversations, Talk, Turn
 from sottovoce.client.language.listing import Asker
 from sottovoce.client.recommender import Recommender
+from sottovoce.client.taste import Feedback
 from sottovoce.common.errors import ConfigError
 from sottovoce.common.history import IntArray
 
@@ -97,6 +98,24 @@ def test_why_names_what_was_met_and_asked_for(films: Films, talk: Talk) -> None:
     assert all(each.title in answer for each in reasons)
     assert "Comedy" in answer
     assert talk.say(asker, "为什么推荐这个？").answer.startswith(f"推荐《{turn.listed[0].title}》")
+
+
+def test_a_place_is_one_of_the_list_that_is_there_now(films: Films, talk: Talk) -> None:
+    asker = Asker(films[1][7])
+    first = talk.say(asker, "a comedy").listed[0]
+    disliked = Asker(asker.history, Feedback(disliked=(first.item,)))
+    second, third = talk.now(disliked).listed[:2]
+    assert second.item != first.item
+    assert second.title in talk.say(disliked, "why the first?").answer
+    assert f"like {third.title}" in [chip.label for chip in talk.say(disliked, "more like the second").chips]
+
+
+def test_an_item_that_a_new_model_lacks_has_no_place(films: Films, talk: Talk) -> None:
+    asker = Asker(films[1][7])
+    turn = talk.say(asker, "a comedy")
+    ids = [films[0].model.table.ids[each.item] for each in turn.listed]
+    talk.conversations.show("owner", ["gone", *ids])
+    assert turn.listed[0].title in talk.say(asker, "why the first?").answer
 
 
 def test_what_is_said_stays_and_can_be_forgotten(talk: Talk) -> None:

@@ -61,6 +61,21 @@ def test_a_sentence_may_command(sentence: str, command: Command, place: int) -> 
     assert (reading.command, reading.place, reading.constraints) == (command, place, ())
 
 
+@pytest.mark.parametrize(
+    ("ordinal", "place"), [("一", 1), ("九", 9), ("十", 10), ("十一", 11), ("十二", 12), ("二十", 20), ("二十三", 23)]
+)
+def test_chinese_ordinals_name_their_place(ordinal: str, place: int) -> None:
+    items = tuple(f"item {each}" for each in range(1, 31))
+    reading = parse(f"像第{ordinal}部那样的", FILMS, Shown(items, items))
+    assert reading.constraints == (Like(item=f"item {place}", title=f"item {place}"),)
+
+
+@pytest.mark.parametrize("ordinal", ["一二", "十十", "三十一"])
+def test_what_is_no_ordinal_of_the_list_is_missing(ordinal: str) -> None:
+    items = tuple(f"item {each}" for each in range(1, 31))
+    assert parse(f"像第{ordinal}部那样的", FILMS, Shown(items, items)).missing
+
+
 def test_a_place_that_the_list_does_not_have_is_missing() -> None:
     assert parse("more like the ninth", FILMS, SHOWN).missing
     assert parse("why?", FILMS).missing

@@ -52,6 +52,19 @@ def test_a_sentence_refines_the_list_and_a_chip_takes_it_back(device: Device, pa
     assert again["chips"] == []
 
 
+def test_what_explains_a_card_of_the_conversation_is_its_own_score(device: Device, page: TestClient) -> None:
+    category = device.models.current().categories[0]
+    page.post("/api/say", json={"sentence": f"no {category}", "n": 5})
+    told = page.post("/api/say", json={"sentence": "more like the second", "n": 5}).json()
+    for rank, card in enumerate(told["listing"]["cards"], start=1):
+        why = page.post("/api/explain", json={"item": card["item_id"], "talk": True}).json()
+        assert why["score"] == pytest.approx(card["score"], abs=1e-4)
+        assert why["wish"] == pytest.approx(card["wish"], abs=1e-4)
+        assert why["wish"] != 0
+        assert why["rank"] == rank
+        assert why["items"] < len(device.models.current().recommender.model.table)
+
+
 def test_forgetting_everything_forgets_what_was_said(device: Device, page: TestClient) -> None:
     page.post("/api/say", json={"sentence": "something about the sea"})
     assert device.talks.kept.turns(USER)

@@ -47,7 +47,7 @@ const acts = {
   anchored: () => false,
   give: (kind, subject, title) => give(kind, subject, title, again),
   like: (item) => say("say", { sentence: `like ${item.title}`, n: N }),
-  why: (item) => why(item, { text: "", weight: 0, like: "" }),
+  why: (item) => why(item, { talk: true }),
 };
 
 function draw({ listing, answer, chips }) {
