@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 
-_YEARS = re.compile(r"(?:19|20)\d\d(?:[\s-]+(?:19|20)\d\d)*")
-_MAIL = re.compile(r"[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
-_PHONE = re.compile(r"(?<![A-Za-z0-9_.])\+?\(?\d(?:[\s().-]{0,2}\d){6,14}(?![A-Za-z0-9_])")
+_BETWEEN = r"\s().·/（）．／‐-―－-"
+"""What people write between the digits of a number, as a keyboard for Chinese writes it too."""
+
+_YEARS = re.compile(rf"(?:19|20)\d\d(?:[{_BETWEEN}]+(?:19|20)\d\d)*")
+_MAIL = re.compile(r"[\w.+%．-]{1,64}[@＠][\w-]{1,63}(?:[.．。][\w-]{1,63}){1,8}")
+_PHONE = re.compile(rf"(?<![A-Za-z0-9_.])[+＋]?[(（]?\d(?:[{_BETWEEN}]{{0,3}}\d){{6,14}}(?![A-Za-z0-9_])")
 _NAME = re.compile(
     r"((?i:\b(?:my name is|my name's|i am called|i'm called|call me|ich hei(?:ß|ss)e|je m'appelle|me llamo))\s+)"
     r"[^\W\d_][\w'’-]*(?:\s+[A-ZÀ-ÖØ-Þ][\w'’-]*){0,3}"

@@ -17,6 +17,9 @@ from sottovoce.client.masking import mask_personal
         ("我的电话是13800138000", "我的电话是[phone]"),
         ("My name is Ann Lee and I like horror", "My name is [name] and I like horror"),
         ("我叫王小明，想看科幻片", "我叫[name]，想看科幻片"),
+        ("ring 555 - 123 - 4567 or 555/123/4567", "ring [phone] or [phone]"),
+        ("打１３８－００１３－８０００给我，或 138－0013－8000", "打[phone]给我，或 [phone]"),
+        ("写信到 ａｌｉｃｅ＠ｅｘａｍｐｌｅ．ｃｏｍ 或 alice＠example.com", "写信到 [mail] 或 [mail]"),
         ("我叫李雷想看电影", "我叫[name]想看电影"),
     ],
 )
@@ -30,6 +33,7 @@ def test_personal_data_is_masked(text: str, masked: str) -> None:
         "space horror, but funny",
         "2001: A Space Odyssey, 12 Monkeys and 1984",
         "films of 1990 1991 1992 1993",
+        "films of 1990 - 1999/2001–2005",
         "something with Sigourney Weaver",
         "我想看一部关于太空的科幻恐怖电影",
         "🎬🍿 فيلم مضحك",
