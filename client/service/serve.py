@@ -65,7 +65,6 @@ def serve(
         asyncio.run(_serve(device, port, grpc_port, ready))
     finally:
         device.close()
-        (home.folder / ADDRESS_FILE).unlink(missing_ok=True)
 
 
 async def _serve(device: Device, port: int, grpc_port: int, ready: Callable[[Addresses], None]) -> None:
@@ -84,11 +83,13 @@ async def _serve(device: Device, port: int, grpc_port: int, ready: Callable[[Add
     addresses = Addresses(
         f"http://{LOOPBACK}:{access.port}/?token={access.token}", f"{LOOPBACK}:{remote_port}", access.token
     )
-    _write(device.home.folder / ADDRESS_FILE, addresses)
-    ready(addresses)
+    file = device.home.folder / ADDRESS_FILE
     try:
+        _write(file, addresses)
+        ready(addresses)
         await uvicorn.Server(config).serve(sockets=[listening])
     finally:
+        file.unlink(missing_ok=True)
         await remote.stop(grace=1)
 
 

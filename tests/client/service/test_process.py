@@ -105,6 +105,18 @@ def _outer_address() -> str:
 
 
 @pytest.mark.slow
+def test_a_second_service_that_cannot_start_leaves_the_first_one_s_address(tmp_path: Path) -> None:
+    with service(tmp_path / "home", make_bundle(tmp_path / "bundle")) as running:
+        address = running.home / "service.json"
+        before = address.read_bytes()
+        port = running.origin.rpartition(":")[2]
+        command = [sys.executable, "-c", "from sottovoce.cli.main import run; run()", "client", "serve"]
+        second = [*command, "--home", str(running.home), "--port", port]
+        assert subprocess.run(second, capture_output=True, timeout=60, check=False).returncode == 2
+        assert address.read_bytes() == before
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--port", "--grpc-port"])
 def test_a_port_that_is_taken_is_told_in_one_line(tmp_path: Path, option: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
