@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,22 +14,20 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sottovoce.common.errors import SottovoceError
+from sottovoce.common.errors import InputError, SottovoceError
 
-USES = {
-    "recommend": ("numpy", "pydantic", "safetensors", "typer"),
-    "show a page": ("fastapi", "uvicorn", "grpcio", "protobuf"),
-    "serve": ("flwr", "dp-accounting", "scipy"),
-    "train on a node": ("torch", "opacus", "transformers", "sentence-transformers", "scikit-learn"),
-    "simulate": ("ray", "pandas", "pyarrow", "lenskit"),
+EXTRAS = {
+    "recommend": "",
+    "show a page": "device",
+    "read wishes": "wishes",
+    "write texts": "language",
+    "export": "export",
+    "serve": "server",
+    "train on a node": "node",
+    "simulate": "simulation",
+    "try other readings": "contenders",
 }
-EXTRA = {
-    "recommend": "sottovoce",
-    "show a page": "sottovoce[device]",
-    "serve": "sottovoce[server]",
-    "train on a node": "sottovoce[node]",
-    "simulate": "sottovoce[simulation]",
-}
+"""By use: which extra of this package installs what it needs."""
 
 _START_RUNTIME = """
 import logging, os, warnings
@@ -83,19 +82,31 @@ def doctor() -> int:
     Console().print(table)
     missing = sum(bool(finding.advice) for finding in findings)
     Console().print("all is there" if not missing else f"{missing} things need attention")
-    return 1 if missing else 0
+    return InputError.exit_code if missing else 0
 
 
 def _packages() -> list[Finding]:
     findings = []
-    for use, packages in USES.items():
-        versions = {name: _version(name) for name in packages}
+    for use, extra in EXTRAS.items():
+        versions = {name: _version(name) for name in sorted(needed(extra))}
         absent = [name for name, version in versions.items() if version is None]
         found = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+        install = f"sottovoce[{extra}]" if extra else "sottovoce"
         findings.append(
-            Finding(f"to {use}", found, f"pip install '{EXTRA[use]}' (lacks {', '.join(absent)})" if absent else "")
+            Finding(f"to {use}", found, f"pip install '{install}' (lacks {', '.join(absent)})" if absent else "")
         )
     return findings
+
+
+def needed(extra: str) -> set[str]:
+    """The packages that an extra of this one asks for itself, or with no extra everybody needs, as its metadata say.
+
+    What one extra takes from another is looked at under that one; Flower's own extra brings Ray.
+    """
+    condition = f'extra == "{extra}"' if extra else ""
+    asked = [text.partition(";")[::2] for text in importlib.metadata.requires("sottovoce") or ()]
+    found = {re.split(r"[^\w.-]", text.strip())[0] for text, marker in asked if marker.strip() == condition}
+    return (found | ({"ray"} if extra == "simulation" else set())) - {"sottovoce"}
 
 
 def _version(package: str) -> str | None:

@@ -6,7 +6,9 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import click
 import typer
+from click.core import ParameterSource
 
 from sottovoce.common.errors import ConfigError
 
@@ -95,6 +97,21 @@ def check_references(references: str) -> None:
     """
     if references not in ("quick", "all", "none"):
         raise ConfigError("--references", references, "quick, all or none")
+
+
+def refuse_beside(option: str, *allowed: str) -> None:
+    """Refuse what was typed beside `option` and would be ignored: all but the parameters called `allowed`.
+
+    Raises:
+        ConfigError: names the first of them.
+    """
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        if name not in allowed and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise ConfigError(
+                parameter.opts[0], context.params[name], f"nothing beside {option}, which keeps the settings of its run"
+            )
 
 
 def number(name: str, text: str) -> float:

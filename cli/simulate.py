@@ -44,9 +44,12 @@ def simulate(
     """Train a recommender over simulated nodes under differential privacy, and say what it is worth."""
     given = dict(locals())
     options.check_references(references)
+    if resume:
+        options.refuse_beside("--resume", "resume", "out", "as_json", "references", "user")
     from sottovoce.cli.console import comparison, log_to, one_persons_list, run_progress
     from sottovoce.common.runfolder import RunFolder
     from sottovoce.simulations import run
+    from sottovoce.simulations.prepare import open_prepared
 
     console = Console(stderr=as_json)
     started = time.perf_counter()
@@ -57,6 +60,9 @@ def simulate(
             _ = folder.config
         else:
             folder = run.make_run(options.settings(given), out, progress.say, force)
+        users = len(open_prepared(folder.data).held_out.known)
+        if not 0 <= user < users:
+            raise ConfigError("--user", user, f"a row from 0 to {users - 1}")
         with log_to(folder.log):
             finished = run.simulate(folder, progress.say, time.perf_counter() - started)
         others = {}
@@ -66,8 +72,6 @@ def simulate(
     if as_json:
         print(json.dumps(finished.result, indent=2, allow_nan=False))
     else:
-        if not 0 <= user < len(finished.prepared.held_out.known):
-            raise ConfigError("--user", user, f"a row below {len(finished.prepared.held_out.known)}")
         for note in finished.prepared.facts["notes"]:  # type: ignore[union-attr]
             console.print(note, style="dim", markup=False, highlight=False)
         console.print(comparison(finished, others))

@@ -7,13 +7,15 @@ A setting that is not given (`None`) comes from the preset that belongs to the p
 from __future__ import annotations
 
 import math
+import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from sottovoce.common.errors import ConfigError, DataError
 from sottovoce.common.presets import DEFAULT, PRESETS, preset_for
@@ -77,8 +79,8 @@ class EncoderSettings(Settings):
 class PrivacySettings(Settings):
     """The budget, and who is trusted."""
 
-    epsilon: Annotated[float, Field(gt=0)] = 8.0
-    delta: Positive = 1e-5
+    epsilon: float = 8.0
+    delta: float = 1e-5
     trust: Trust | None = None
     population: AtLeastOne | None = None
     popularity_share: Share | None = None
@@ -91,9 +93,16 @@ class PrivacySettings(Settings):
 
     @field_validator("epsilon")
     @classmethod
-    def _no_nan(cls, value: float) -> float:
-        if math.isnan(value):
+    def _above_zero(cls, value: float) -> float:
+        if not value > 0:
             raise ValueError("must be a number above zero, or inf")
+        return value
+
+    @field_validator("delta")
+    @classmethod
+    def _below_one(cls, value: float) -> float:
+        if not 0 < value < 1:
+            raise ValueError("must be a number in (0, 1/population)")
         return value
 
 
@@ -279,7 +288,34 @@ def parse(table: Mapping[str, Any]) -> Config:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"])) or "configuration"
         given = first["input"] if first["loc"] else "the settings together"
-        raise ConfigError(name, given, first["msg"].removeprefix("Value error, ")) from error
+        raise ConfigError(name, given, _expected(first)) from error
+
+
+def _expected(error: ErrorDetails) -> str:
+    """What Pydantic's complaint leaves open: the whole range of a number, or which settings there are."""
+    *section, _ = place = error["loc"] or ("",)
+    if error["type"] == "extra_forbidden":
+        return f"a setting that there is: {', '.join(_schema(section)['properties'])}"
+    if error["type"] in _OUT_OF_RANGE:
+        bounds = _schema(place)
+        low = f"({bounds.get('exclusiveMinimum', '-inf')}" if "minimum" not in bounds else f"[{bounds['minimum']}"
+        high = f"{bounds.get('exclusiveMaximum', 'inf')})" if "maximum" not in bounds else f"{bounds['maximum']}]"
+        return f"a number in {low}, {high}"
+    return re.sub(r"^(Value error, )?(Input should be |must be )?", "", error["msg"])
+
+
+_OUT_OF_RANGE = ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number")
+
+
+def _schema(place: Sequence[int | str]) -> dict[str, Any]:
+    """The JSON schema of a section or a setting."""
+    whole = Config.model_json_schema()
+    found: dict[str, Any] = whole
+    for name in place:
+        found = found.get("properties", {}).get(name) or found["additionalProperties"]
+        found = next((each for each in found.get("anyOf", ()) if each.get("type") != "null"), found)
+        found = whole["$defs"][found["$ref"].rpartition("/")[2]] if "$ref" in found else found
+    return found
 
 
 def load_config(path: Path) -> Config:

@@ -322,7 +322,7 @@ def wire_bytes(record: RecordDict) -> int:
     return arrays + sum(len(str(value)) for part in record.config_records.values() for value in part.values())
 
 
-def pack(arrays: Arrays) -> bytes:
+def pack(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
     """Arrays as bytes, in one defined order: what is persisted, hashed and counted."""
     return bytes(save({name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}))
 

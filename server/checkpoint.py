@@ -48,7 +48,7 @@ class RoundRecord:
     Attributes:
         name: `popularity` or `head`.
         round: Its number; zero for popularity.
-        seconds: From opening the release to having checkpointed what was made of it.
+        seconds: From opening the release to the step that was made of it.
         nodes: Valid answers.
         upload_bytes: Content of the largest answer of one node.
         download_bytes: Content of the request to one node.
@@ -96,8 +96,10 @@ class Store:
             raise DataError(path, f"not a checkpoint: {error}") from error
 
     def add(self, record: RoundRecord) -> None:
-        """Add to what the rounds took; a round that was interrupted and made again stands once."""
-        kept = [old for old in self.records() if (old.name, old.round) != (record.name, record.round)]
+        """Add to what the rounds took; one whose release was read again after a kill stands as it was first made."""
+        kept = self.records()
+        if any((old.name, old.round) == (record.name, record.round) for old in kept):
+            return
         text = json.dumps([asdict(each) for each in (*kept, record)], indent=1)
         unfinished = self.folder.rounds.with_suffix(".part")
         unfinished.write_text(text, encoding="utf-8")

@@ -55,24 +55,29 @@ class Released:
     Attributes:
         sums: By parameter.
         nodes: How many nodes' answers it holds: public, and needed to know its noise where nodes add it.
-        upload_bytes: Content of the largest answer of one node; zero if nobody was asked because it was made before.
-        download_bytes: Content of the request to one node; zero likewise.
+        upload_bytes: Content of the largest answer of one node.
+        download_bytes: Content of the request to one node.
     """
 
     sums: Arrays
     nodes: int
-    upload_bytes: int = 0
-    download_bytes: int = 0
+    upload_bytes: int
+    download_bytes: int
 
     def pack(self) -> bytes:
         """As the ledger keeps it."""
-        return pack({**self.sums, "nodes": np.array([self.nodes], np.float32)})
+        counts = np.array([self.nodes, self.upload_bytes, self.download_bytes], np.int64)
+        return pack({**self.sums, _COUNTS: counts})
 
     @classmethod
     def unpack(cls, payload: bytes) -> Released:
         """Read what `pack` wrote."""
         sums = unpack(payload)
-        return cls(nodes=int(sums.pop("nodes")[0]), sums=sums)
+        nodes, upload_bytes, download_bytes = sums.pop(_COUNTS).tolist()
+        return cls(sums, nodes, upload_bytes, download_bytes)
+
+
+_COUNTS = "counts"
 
 
 class RoundAbandonedError(FederationError):
@@ -167,8 +172,8 @@ class Federation:
         std = self._noise_std("popularity", released.nodes)
         b = log_popularity(released.sums["popularity"], std, given(self.config.head.popularity_weight))
         state = Checkpoint(self.run, 0, Head.untrained(self.shape, b), {})
-        self.store.save(state)
         self._tell("popularity", 0, released, time.perf_counter() - started)
+        self.store.save(state)
         return state
 
     def _round(self, state: Checkpoint, number: int, optimiser: Optimiser) -> Checkpoint:
@@ -186,9 +191,9 @@ class Federation:
                 raise
             log.warning("round %d abandoned: %s", number, error)
         state = Checkpoint(self.run, number, head, moments)
-        self.store.save(state)
         if released is not None:
             self._tell("head", number, released, time.perf_counter() - started)
+        self.store.save(state)
         return state
 
     def release(self, name: str, number: int, arrays: Arrays) -> Released:
@@ -295,10 +300,9 @@ class Federation:
 
     def _tell(self, name: str, number: int, released: Released, seconds: float) -> None:
         """Write down what a round took, and say so."""
-        if released.upload_bytes:
-            self.store.add(
-                RoundRecord(name, number, seconds, released.nodes, released.upload_bytes, released.download_bytes)
-            )
+        self.store.add(
+            RoundRecord(name, number, seconds, released.nodes, released.upload_bytes, released.download_bytes)
+        )
         spent, rounds = self.ledger.epsilon(self.plan.delta), self.plan.head.count
         facts = {"round": number, "rounds": rounds, "epsilon": spent}
         log.info(

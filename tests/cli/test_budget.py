@@ -105,6 +105,7 @@ def test_a_release_of_another_form_is_refused(text: str) -> None:
         ("rate=1.5", r"sampling_rate = 1\.5"),
         ("rate=nan", "sampling_rate = nan"),
         ("count=-1", "count = -1"),
+        ("count=100000000000", "count = 100000000000"),
     ],
 )
 def test_a_value_outside_its_range_is_named(text: str, message: str) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import stat
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from sottovoce.cli import doctor as module
-from sottovoce.cli.doctor import EXTRA, USES, doctor
+from sottovoce.cli.doctor import EXTRAS, doctor, needed
 from sottovoce.common.errors import EncoderError
 
 Patch = pytest.MonkeyPatch
@@ -37,10 +39,22 @@ def test_where_all_is_there_it_says_so(capsys: Capture, tmp_path: Path) -> None:
     assert "pip install" not in shown
 
 
-@pytest.mark.parametrize("use", USES)
+def test_what_is_needed_is_what_the_package_asks_for() -> None:
+    asked = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    extras = asked["optional-dependencies"]
+    assert set(EXTRAS.values()) == set(extras) - {"dev"} | {""}
+    for extra in EXTRAS.values():
+        texts = extras[extra] if extra else asked["dependencies"]
+        names = {re.split("[^a-z0-9-]", text)[0] for text in texts} - {"sottovoce"}
+        assert needed(extra) == names | ({"ray"} if extra == "simulation" else set())
+
+
+@pytest.mark.parametrize("use", EXTRAS)
 def test_a_missing_package_is_named_with_its_extra(capsys: Capture, monkeypatch: Patch, use: str) -> None:
-    monkeypatch.setenv("COLUMNS", "300")
-    absent = USES[use][-1]
+    monkeypatch.setenv("COLUMNS", "400")
+    extra = EXTRAS[use]
+    others = set().union(*(needed(other) for other in EXTRAS.values() if other != extra))
+    absent = min(needed(extra) - others)
 
     def version(package: str) -> str:
         if package == absent:
@@ -48,9 +62,9 @@ def test_a_missing_package_is_named_with_its_extra(capsys: Capture, monkeypatch:
         return "1.0"
 
     monkeypatch.setattr(importlib.metadata, "version", version)
-    assert doctor() == 1
+    assert doctor() == 2
     shown = capsys.readouterr().out
-    assert f"pip install '{EXTRA[use]}' (lacks {absent})" in shown
+    assert f"pip install 'sottovoce{f'[{extra}]' if extra else ''}' (lacks {absent})" in shown
     assert "1 things need attention" in shown
     assert shown.count("pip install") == 1
 
@@ -71,7 +85,7 @@ def test_what_fails_is_a_finding_and_not_a_traceback(
         raise error
 
     monkeypatch.setattr(module, look, fail)
-    assert doctor() == 1
+    assert doctor() == 2
     shown = capsys.readouterr().out
     assert advice in shown
     assert "Traceback" not in shown
@@ -80,7 +94,7 @@ def test_what_fails_is_a_finding_and_not_a_traceback(
 def test_a_cache_that_cannot_be_written_is_found(capsys: Capture, monkeypatch: Patch, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path / "file" / "cache"))
-    assert doctor() == 1
+    assert doctor() == 2
     assert "NotADirectoryError" in capsys.readouterr().out
 
 

@@ -137,6 +137,19 @@ def test_a_folder_that_is_no_run_is_refused(capsys: Capture, monkeypatch: Patch,
     ]
 
 
+@pytest.mark.parametrize(
+    ("option", "value"), [("--epsilon", "1"), ("--trust", "node"), ("--set", "train.rounds=3"), ("--data", "ml-100k")]
+)
+def test_what_a_resumed_run_would_ignore_is_refused(
+    capsys: Capture, monkeypatch: Patch, option: str, value: str
+) -> None:
+    """Even a value that is the default: who types it means it."""
+    assert left_with(monkeypatch, "simulate", "--resume", "--out", "/nonexistent/run", option, value) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"sottovoce: {option} = ")
+    assert line.endswith("expected nothing beside --resume, which keeps the settings of its run")
+
+
 @pytest.mark.parametrize("arguments", [(), ("data",)], ids=str)
 def test_without_a_verb_there_is_help_and_nothing_else(
     capsys: Capture, monkeypatch: Patch, arguments: tuple[str, ...]

@@ -57,7 +57,7 @@ def folder() -> RunFolder:
     store.add(RoundRecord("head", 1, 0.5, 2, 10, 20))
     ledger = Ledger(made.ledger)
     ledger.open(RELEASE, EVENT, "hash", "os", 99.0, 1e-5)
-    ledger.persist(RELEASE, Released({"V": np.ones((3, 2), np.float32)}, 2).pack())
+    ledger.persist(RELEASE, Released({"V": np.ones((3, 2), np.float32)}, 2, 10, 20).pack())
     make_config().resolve(100).save(made.config_file)
     space().save(made.path / "items.safetensors")
     catalogue().save(made.path / "catalogue.json")

@@ -101,7 +101,7 @@ def released(made: Federation) -> Iterator[tuple[Name, Arrays]]:
     with sqlite3.connect(made.ledger.path) as connection:
         for name, number, maker, payload in connection.execute("SELECT name, round, maker, payload FROM release"):
             sums = unpack(payload)
-            del sums["nodes"]
+            del sums["counts"]
             yield (name, number, maker), sums
 
 

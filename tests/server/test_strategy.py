@@ -196,6 +196,22 @@ def test_killed_after_the_release_and_before_the_step_the_same_bytes_are_used(tm
     assert made.ledger.count("run", "head") == 1
 
 
+def test_what_a_round_cost_in_bytes_outlives_a_kill_after_its_release(tmp_path: Path) -> None:
+    whole = federation(tmp_path / "whole")
+    whole.train()
+    killed = federation(tmp_path / "part")
+    killed._popularity()
+    killed.store.folder.checkpoint.unlink()
+    killed.store.folder.rounds.unlink()
+    resumed = federation(tmp_path / "part")
+    resumed.train()
+    bytes_of = [
+        [(each.upload_bytes, each.download_bytes) for each in made.store.records()] for made in (whole, resumed)
+    ]
+    assert bytes_of[0] == bytes_of[1]
+    assert all(sent > 0 and asked > 0 for sent, asked in bytes_of[0])
+
+
 def test_the_same_release_with_another_model_is_refused(tmp_path: Path) -> None:
     made = federation(tmp_path)
     released_head(made)

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 
 
 def sottovoce(*arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=400, check=False)
+    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == status, done.stderr[-2000:]
     return done
 
@@ -276,6 +276,15 @@ def test_an_earlier_run_is_not_overwritten(exact: Path, tmp_path: Path) -> None:
     done = sottovoce("simulate", *SMALL, "--out", str(copy), status=2)
     assert "--resume" in done.stderr
     assert (copy / "result.json").read_bytes() == (exact / "result.json").read_bytes()
+
+
+def test_a_list_of_nobody_is_refused_before_anything_is_trained(exact: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(exact, copy)
+    (copy / "result.json").unlink()
+    done = sottovoce("simulate", "--resume", "--out", str(copy), "--user", "999999", status=2)
+    assert "--user = 999999: expected a row from 0 to " in done.stderr
+    assert not (copy / "result.json").exists()
 
 
 def test_resuming_what_is_no_run_is_refused(tmp_path: Path) -> None:

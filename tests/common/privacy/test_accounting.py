@@ -85,6 +85,25 @@ def test_unsampled_rounds_agree_with_opacus_prv(sigma: float) -> None:
     assert ours == pytest.approx(other.get_epsilon(1e-5, eps_error=1e-3), rel=0.01)
 
 
+WEAK = [(1e-6, 0.5, 1), (0.001, 0.5, 1), (0.02, 0.5, 100), (1.0, 0.01, 1_000_000), (5.0, 0.9, 10_000)]
+
+
+@pytest.mark.parametrize(("sigma", "rate", "count"), WEAK)
+def test_a_cost_beyond_use_is_told_without_filling_the_memory(sigma: float, rate: float, count: int) -> None:
+    """The exact answer of each would take gigabytes or hours."""
+    found = epsilon([head(sigma, rate, count)], 1e-5)
+    assert accounting.COARSE_BEYOND < found <= epsilon([head(sigma, 1.0, count)], 1e-5)
+
+
+@pytest.mark.parametrize(("sigma", "rate", "count"), GRID)
+def test_the_coarse_answer_never_says_less_than_the_close_one(
+    sigma: float, rate: float, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = accounting._pld_epsilon([head(sigma, rate, count)], 1e-5)
+    monkeypatch.setattr(accounting, "COARSE_BEYOND", 0.0)
+    assert close <= accounting._finite_epsilon.__wrapped__((head(sigma, rate, count),), 1e-5) + 1e-5
+
+
 def test_sampling_rate_one_is_the_limit_of_sampling() -> None:
     assert epsilon([head(2.0, 1.0, 4)], 1e-5) == pytest.approx(epsilon([head(2.0, 1 - 1e-9, 4)], 1e-5), rel=1e-3)
 
@@ -142,7 +161,8 @@ def test_impossible_deltas_are_refused(delta: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("noise", "rate", "count"), [(-1, 1, 1), (math.nan, 1, 1), (math.inf, 1, 1), (1, 0, 1), (1, 1.1, 1), (1, 1, -1)]
+    ("noise", "rate", "count"),
+    [(-1, 1, 1), (math.nan, 1, 1), (math.inf, 1, 1), (1, 0, 1), (1, 1.1, 1), (1, 1, -1), (1, 1, 10**6 + 1)],
 )
 def test_impossible_releases_are_refused(noise: float, rate: float, count: int) -> None:
     with pytest.raises(ConfigError, match="head"):
