@@ -128,7 +128,8 @@ class Lists:
             NoModelError, NotFoundError
         """
         loaded, person = self._session.now()
-        return reasons.why(loaded, person, loaded.position(item_id), self._wish(loaded, text, weight, like))
+        anchor = (loaded.position(like),) if like else ()  # a list of what is like an item does not hold the item
+        return reasons.why(loaded, person, loaded.position(item_id), self._wish(loaded, text, weight, like), anchor)
 
     def search(self, text: str) -> tuple[Item, ...]:
         """Items whose titles hold `text`; where none does, whose texts hold most of its words.

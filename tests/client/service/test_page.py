@@ -200,6 +200,27 @@ def test_a_list_s_own_wish_is_part_of_the_explanation(
         assert why["score"] == pytest.approx(card["score"], abs=1e-4)
 
 
+def test_what_is_disliked_is_no_reason_though_it_lifts_an_item(page: TestClient) -> None:
+    say(page, "dislike", "i7")
+    lifted = 0
+    for card in listed(page, n=60)["cards"]:
+        (term,) = page.post("/api/explain", json={"item": card["item_id"]}).json()["history"]
+        assert (term["item_id"], term["kind"]) == ("i7", "disliked")
+        lifted += term["effect"] > 0
+        assert card["reasons"] == []
+    assert lifted > 0
+    say(page, "like", "i9")
+    assert {term["kind"] for card in listed(page)["cards"] for term in card["reasons"]} == {"history"}
+
+
+@pytest.mark.parametrize("like", ["", "i5", "i20"])
+def test_the_rank_that_is_told_is_the_place_in_the_list(page: TestClient, like: str) -> None:
+    say(page, "like", "i7")
+    for place, card in enumerate(listed(page, like=like, n=20)["cards"], start=1):
+        why = page.post("/api/explain", json={"item": card["item_id"], "like": like}).json()
+        assert (why["rank"], why["items"]) == (place, 58 if like else 59)
+
+
 def test_feedback_counts_from_the_next_list_on_and_can_be_undone(page: TestClient) -> None:
     before = ids(listed(page))
     first, second, third = before[:3]

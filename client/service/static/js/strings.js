@@ -41,7 +41,7 @@ const TABLE = {
 
     why_title: "Why {title}?", why_rank: "It stands at place {rank} of {items}.",
     why_sum: "These terms sum to the score. Nothing else enters it.", why_term: "Term", why_adds: "Adds",
-    why_popularity: "Popularity", why_like: "Likeness to what you chose", why_rest: "{n} smaller terms of your history",
+    why_popularity: "Popularity", why_like: "Likeness to what you chose", why_rest: "{n} smaller terms of your history", why_disliked: "You dislike {title}",
     why_total: "Score", why_parts: "What your history adds, by where the likeness lies", part_content: "Likeness of what is known of them",
     part_correction: "Learned from everybody together", part_encoder: "What the text means", part_words: "Words of the text", part_image: "The picture",
     why_counterfactual: "Were {title} not in your history, this would stand at place {rank} instead of {now}.", why_still: "Even without {title} in your history, this would stand at place {rank}.",
@@ -128,7 +128,7 @@ const TABLE = {
 
     why_title: "为什么推荐{named}？", why_rank: "它在 {items} 项中排第 {rank} 位。",
     why_sum: "以下各项之和就是得分，没有其他因素。", why_term: "组成", why_adds: "贡献",
-    why_popularity: "热门程度", why_like: "与所选内容的相似", why_rest: "历史中另外 {n} 项较小的贡献",
+    why_popularity: "热门程度", why_like: "与所选内容的相似", why_rest: "历史中另外 {n} 项较小的贡献", why_disliked: "你不喜欢{named}",
     why_total: "得分", why_parts: "你的历史所作的贡献，按相似之处划分", part_content: "已知内容的相似",
     part_correction: "从大家那里共同学到的", part_encoder: "文本的含义", part_words: "文本的用词", part_image: "图片",
     why_counterfactual: "如果历史中没有{named}，它会排在第 {rank} 位，而不是第 {now} 位。", why_still: "即使历史中没有{named}，它仍会排在第 {rank} 位。",
