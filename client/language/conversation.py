@@ -19,7 +19,7 @@ from sottovoce.client.database import Database
 from sottovoce.client.language import wording
 from sottovoce.client.language.listing import Asker, Encode, Rephrase, listing, wish_of
 from sottovoce.client.language.parse import Command, Reading, Shown, parse
-from sottovoce.client.language.request import Guess, Request, numbers_of
+from sottovoce.client.language.request import Guess, Like, Request, numbers_of
 from sottovoce.client.language.vocabulary import PRICE, YEAR, Vocabulary
 from sottovoce.client.masking import mask_personal
 from sottovoce.client.recommender import Recommendation, Recommender
@@ -200,6 +200,21 @@ class Talk:
 
     def drop(self, asker: Asker, place: int, chinese: bool = False) -> Turn:
         """Take one chip away.
+    def like(self, asker: Asker, item: str, chinese: bool = False) -> Turn:
+        """Ask for more like the item of this id, as a constraint like any other.
+
+        Raises:
+            ConfigError: there is no such item.
+            DataError: it could not be kept.
+        """
+        table, last = self.recommender.model.table, self.conversations.last(self.user)
+        if item not in table.position:
+            raise ConfigError("like", item[:40], "an item of the catalogue")
+        anchor = Like(item=item, title=table.titles[table.position[item]])
+        turn = self._turn(asker, (Request() if last is None else last.request).add(anchor), chinese)
+        self._keep("", turn)
+        return turn
+
 
         Raises:
             DataError: it could not be kept.

@@ -68,9 +68,11 @@ class Said(_Body):
 
 
 class Spoke(_Body):
-    """One sentence of a conversation."""
+    """One sentence of a conversation; or an item, for more like it."""
 
-    sentence: str
+    sentence: str = ""
+    like: str = ""
+    chinese: bool = False
     n: Count = 12
 
 
@@ -120,6 +122,8 @@ def _lists(app: FastAPI, device: Device) -> None:
 
     @app.post("/api/say")
     def say(spoke: Spoke) -> Response:
+        if spoke.like:
+            return _told(device.talks.like(spoke.like, spoke.n, spoke.chinese))
         return _told(device.talks.say(spoke.sentence, spoke.n))
 
     @app.post("/api/unsay")

@@ -141,3 +141,9 @@ def test_what_is_asked_for_by_hand_is_written_before_what_waits() -> None:
             time.sleep(0.02)
         texts.close()
     assert writer.jobs.index(Job.DIGEST) <= 1  # behind what was being written already
+
+
+def test_more_like_a_card_names_the_item_and_not_its_title(page: TestClient) -> None:
+    told = page.post("/api/say", json={"like": "i7", "n": 5}).json()
+    assert [(chip["kind"], chip["label"]) for chip in told["chips"]] == [("like", "like Film 7 (1997)")]
+    assert page.post("/api/say", json={"like": "i999"}).status_code == 404
