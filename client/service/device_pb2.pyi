@@ -3,7 +3,8 @@
 isort:skip_file
 What an app on the same device may ask of Sottovoce. Nothing of it needs a network, and nothing of it leaves the device.
 
-Transport    plaintext HTTP/2 on 127.0.0.1; the port and the token stand in `service.json` in the home folder (mode 0600).
+Transport    plaintext HTTP/2 on 127.0.0.1; the port and the token stand in the home folder (mode 0600), in `service.json`,
+             or in the `service-….json` that names the `user` who is served, where a device has several.
 Token        every call carries the metadata `authorization: Bearer TOKEN`; without it: UNAUTHENTICATED. A process of
              another user of the machine: PERMISSION_DENIED.
 Deadlines    set one on every call but WatchModel. What was begun is finished, so that a feedback which ended in
@@ -150,7 +151,7 @@ class Recommendation(_message.Message):
     def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reason]:
-        """The items of the history that lift it most."""
+        """The items of the history, and of what was liked, that lift it most."""
 
     def __init__(
         self,
@@ -178,20 +179,24 @@ class Reason(_message.Message):
     ITEM_ID_FIELD_NUMBER: _builtins.int
     TITLE_FIELD_NUMBER: _builtins.int
     EFFECT_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     title: _builtins.str
     effect: _builtins.float
     """What it adds to the score."""
+    kind: _builtins.str
+    """What the person has to do with it: history, liked or disliked."""
     def __init__(
         self,
         *,
         item_id: _builtins.str = ...,
         title: _builtins.str = ...,
         effect: _builtins.float = ...,
+        kind: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effect", b"effect", "item_id", b"item_id", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effect", b"effect", "item_id", b"item_id", "kind", b"kind", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -240,7 +245,7 @@ class ExplainReply(_message.Message):
     """Its place in the whole list now, counted from 1; 0 if it is not in it."""
     @_builtins.property
     def history(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reason]:
-        """One term per item of the history: with `popularity` they sum to `score`."""
+        """One term per item of the history, and of what was liked or disliked: with `popularity` they sum to `score`."""
 
     @_builtins.property
     def without(self) -> _containers.RepeatedCompositeFieldContainer[Global___Without]: ...
@@ -326,22 +331,26 @@ class SayRequest(_message.Message):
     SENTENCE_FIELD_NUMBER: _builtins.int
     TAKE_AWAY_FIELD_NUMBER: _builtins.int
     N_FIELD_NUMBER: _builtins.int
+    LIKE_ITEM_ID_FIELD_NUMBER: _builtins.int
     sentence: _builtins.str
     """At most 4,000 bytes, in English or Chinese; wishes in many languages. Empty: nothing is said."""
     take_away: _builtins.int
     """Take the chip at this place away instead."""
     n: _builtins.int
     """How many; 0 means 10, at most 100."""
+    like_item_id: _builtins.str
+    """Ask for more like this item instead."""
     def __init__(
         self,
         *,
         sentence: _builtins.str = ...,
         take_away: _builtins.int | None = ...,
         n: _builtins.int = ...,
+        like_item_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_take_away", b"_take_away", "take_away", b"take_away"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_take_away", b"_take_away", "n", b"n", "sentence", b"sentence", "take_away", b"take_away"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_take_away", b"_take_away", "like_item_id", b"like_item_id", "n", b"n", "sentence", b"sentence", "take_away", b"take_away"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__take_away: _TypeAlias = _typing.Literal["take_away"]  # noqa: Y015
     _WhichOneofArgType__take_away: _TypeAlias = _typing.Literal["_take_away", b"_take_away"]  # noqa: Y015

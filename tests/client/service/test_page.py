@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 from sottovoce.client.database import Database
 from sottovoce.client.histories import Event
 from sottovoce.client.recommender import Recommender
-from sottovoce.client.service.access import COOKIE, CSRF_HEADER
+from sottovoce.client.service.access import CSRF_HEADER
 from sottovoce.client.service.device import Device
 from sottovoce.client.service.guard import MAX_BODY_BYTES
 from sottovoce.client.service.page import make_page
@@ -103,7 +103,7 @@ def test_nothing_is_told_or_done_without_the_token(device: Device, method: str, 
 
 
 def test_a_stolen_cookie_alone_changes_nothing(device: Device) -> None:
-    thief = TestClient(make_page(device, ACCESS), base_url=ORIGIN, cookies={COOKIE: ACCESS.session})
+    thief = TestClient(make_page(device, ACCESS), base_url=ORIGIN, cookies={ACCESS.cookie_name: ACCESS.session})
     assert thief.post("/api/feedback", json={"kind": "like", "subject": "i1"}).status_code == 403
     assert device.log.page(0, 10).total == 0
 
