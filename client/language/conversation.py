@@ -136,6 +136,8 @@ class Conversations:
 
     def forget(self, user: str | None, item: str | None = None) -> int:
         """Delete what was said, overwritten with zeros; with an item, every turn that showed or named it; how many."""
+        if not self._database.begun:
+            return 0
         named = "(EXISTS (SELECT 1 FROM json_each(shown) WHERE value = ?2) OR instr(request, json_quote(?2)))"
         with self._database.transaction() as connection:
             gone = connection.execute(
@@ -198,8 +200,6 @@ class Talk:
         self._keep(words, turn)
         return turn
 
-    def drop(self, asker: Asker, place: int, chinese: bool = False) -> Turn:
-        """Take one chip away.
     def like(self, asker: Asker, item: str, chinese: bool = False) -> Turn:
         """Ask for more like the item of this id, as a constraint like any other.
 
@@ -215,6 +215,8 @@ class Talk:
         self._keep("", turn)
         return turn
 
+    def drop(self, asker: Asker, place: int, chinese: bool = False) -> Turn:
+        """Take one chip away.
 
         Raises:
             DataError: it could not be kept.

@@ -5,10 +5,8 @@ Every answer is JSON; an error is `{"code": …, "message": …}`, where the pag
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
-import sqlite3
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +19,8 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from sottovoce.client.database import is_full
+from sottovoce.client.home import NotForgottenError
 from sottovoce.client.service.access import Access
 from sottovoce.client.service.device import Device
 from sottovoce.client.service.guard import Guard
@@ -250,6 +250,7 @@ def _failure(status: int, code: str, message: str) -> Response:
 
 
 _STATUS: tuple[tuple[Callable[[Exception], bool], int, str], ...] = (
+    (lambda error: isinstance(error, NotForgottenError), 503, "not_forgotten"),
     (lambda error: is_full(error), 507, "disk_full"),
     (lambda error: isinstance(error, NoModelError), 409, "no_model"),
     (lambda error: isinstance(error, NotFoundError), 404, "not_found"),
@@ -278,14 +279,3 @@ def _defect(_: Request, error: Exception) -> Response:
     """The page stays up, whatever is wrong with us; the log names the place, and nothing of the person."""
     logging.getLogger(__name__).error("a defect of ours: %s", type(error).__name__)
     return _failure(500, "failed", f"a defect of ours: {type(error).__name__}")
-
-
-def is_full(error: BaseException | None) -> bool:
-    """Whether a full disk is behind an error."""
-    while error is not None:
-        if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
-            return True
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        error = error.__cause__
-    return False
