@@ -21,7 +21,8 @@ const TABLE = {
 
     lists: "Lists", mode_for_you: "For you", mode_varied: "More varied", mode_gems: "Lesser known",
     filter: "Categories", filter_all: "All categories", filter_count: "{n} chosen", filter_clear: "Show all",
-    list_title: "{heading}", list_from: "From {n} {items} in your history.", list_from_one: "From one {item} in your history.",
+    list_title: "{heading}", list_from: "From {counted} in your history.", list_from_one: "From one {item} in your history.",
+    list_from_dislikes: "From what you dislike: nothing else is in your history.",
     popular_title: "Popular with everybody", more_title: "More like {title}",
     empty_title: "Nothing is known about you, and it can stay that way.",
     empty_text: "These are simply popular. Like or dislike a few, or look up {items} that you know, and the list becomes yours at once. It stays on this machine.",
@@ -83,6 +84,7 @@ const TABLE = {
     broken_model_text: "Your history is whole, and everything but the lists works. Install the bundle again.",
 
     e_disk_full: "The disk is full: this was not kept. What was there before is whole. Make room, then try again.",
+    e_not_forgotten: "Not all is forgotten yet. {message}",
     e_unreachable: "The service does not answer. Is `sottovoce client serve` still running?",
     e_too_large: "That is too long: at most 4,000 bytes, please.", e_unauthorized: "Please open the address that `sottovoce client serve` printed.",
     e_stale_page: "The service was started anew. Please open the address that it printed.",
@@ -108,7 +110,8 @@ const TABLE = {
 
     lists: "列表", mode_for_you: "为你推荐", mode_varied: "更多样", mode_gems: "不太热门",
     filter: "类别", filter_all: "全部类别", filter_count: "已选 {n} 个", filter_clear: "全部显示",
-    list_title: "{heading}", list_from: "依据你历史中的 {n} 个{items}。", list_from_one: "依据你历史中的 1 个{item}。",
+    list_title: "{heading}", list_from: "依据你历史中的 {counted}。", list_from_one: "依据你历史中的 {counted}。",
+    list_from_dislikes: "依据你不喜欢的内容：历史中没有其他记录。",
     popular_title: "大家都喜欢的", more_title: "与{named}相似",
     empty_title: "我们对你一无所知，也可以一直如此。",
     empty_text: "这些只是热门的{items}。对其中几个表示喜欢或不喜欢，或者查找你熟悉的{items}，列表立刻就是你的。记录只留在本机。",
@@ -170,6 +173,7 @@ const TABLE = {
     broken_model_text: "你的历史完好，除列表外一切可用。请重新安装模型。",
 
     e_disk_full: "磁盘已满：这一条没有保存，之前的内容完好。请腾出空间再试。",
+    e_not_forgotten: "还没有全部忘记。{message}",
     e_unreachable: "服务没有应答。`sottovoce client serve` 还在运行吗？",
     e_too_large: "太长了：最多 4,000 字节。", e_unauthorized: "请打开 `sottovoce client serve` 打印的地址。",
     e_stale_page: "服务已重新启动，请打开它打印的地址。",
@@ -217,6 +221,7 @@ export function setLanguage(chosen) {
 export function t(key, values = {}) {
   const text = TABLE[language][key] ?? TABLE.en[key] ?? key;
   const all = { ...wording(), ...values };
+  if ("n" in values) all.counted = (wording().counted ?? "{n}").replace("{n}", () => values.n);
   if ("title" in values) all.named = (wording().named ?? "{title}").replace("{title}", () => values.title);
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in all ? String(all[name]) : whole));
 }
