@@ -429,43 +429,53 @@ class SendFeedbackRequest(_message.Message):
         LIKE: SendFeedbackRequest._Kind.ValueType  # 1
         DISLIKE: SendFeedbackRequest._Kind.ValueType  # 2
         NOT_NOW: SendFeedbackRequest._Kind.ValueType  # 3
-        """Leave it out of the lists, without a judgement."""
+        """Leave it out of the lists for 30 days, without a judgement."""
         HIDE_CATEGORY: SendFeedbackRequest._Kind.ValueType  # 4
         """`subject` is a category."""
         INTERACTION: SendFeedbackRequest._Kind.ValueType  # 5
         """The person met the item: watched, bought, read."""
         UNDO: SendFeedbackRequest._Kind.ValueType  # 6
-        """Take back the last feedback that stands, whoever sent it; `subject` stays empty."""
+        """Take back the feedback that `undoes` names; without it, the last thing said that stands, whoever said it. An
+        INTERACTION is something done: it goes by its id alone. `subject` stays empty.
+        """
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
     KIND_UNSPECIFIED: SendFeedbackRequest.Kind.ValueType  # 0
     LIKE: SendFeedbackRequest.Kind.ValueType  # 1
     DISLIKE: SendFeedbackRequest.Kind.ValueType  # 2
     NOT_NOW: SendFeedbackRequest.Kind.ValueType  # 3
-    """Leave it out of the lists, without a judgement."""
+    """Leave it out of the lists for 30 days, without a judgement."""
     HIDE_CATEGORY: SendFeedbackRequest.Kind.ValueType  # 4
     """`subject` is a category."""
     INTERACTION: SendFeedbackRequest.Kind.ValueType  # 5
     """The person met the item: watched, bought, read."""
     UNDO: SendFeedbackRequest.Kind.ValueType  # 6
-    """Take back the last feedback that stands, whoever sent it; `subject` stays empty."""
+    """Take back the feedback that `undoes` names; without it, the last thing said that stands, whoever said it. An
+    INTERACTION is something done: it goes by its id alone. `subject` stays empty.
+    """
 
     KIND_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
+    UNDOES_FIELD_NUMBER: _builtins.int
     kind: Global___SendFeedbackRequest.Kind.ValueType
     subject: _builtins.str
     """An item id; for HIDE_CATEGORY a category."""
+    undoes: _builtins.int
+    """For UNDO: the `id` of the feedback."""
     def __init__(
         self,
         *,
         kind: Global___SendFeedbackRequest.Kind.ValueType = ...,
         subject: _builtins.str = ...,
+        undoes: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_undoes", b"_undoes", "undoes", b"undoes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_undoes", b"_undoes", "kind", b"kind", "subject", b"subject", "undoes", b"undoes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__undoes: _TypeAlias = _typing.Literal["undoes"]  # noqa: Y015
+    _WhichOneofArgType__undoes: _TypeAlias = _typing.Literal["_undoes", b"_undoes"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__undoes) -> _WhichOneofReturnType__undoes | None: ...
 
 Global___SendFeedbackRequest: _TypeAlias = SendFeedbackRequest  # noqa: Y015
 
@@ -474,16 +484,20 @@ class SendFeedbackReply(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBJECT_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
     """What the feedback was about; for UNDO, what was taken back."""
+    id: _builtins.int
+    """By which UNDO knows it, until something is forgotten."""
     def __init__(
         self,
         *,
         subject: _builtins.str = ...,
+        id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

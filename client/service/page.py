@@ -26,6 +26,7 @@ from sottovoce.client.service.device import Device
 from sottovoce.client.service.guard import Guard
 from sottovoce.client.service.lists import MOST_CARDS, MOST_WORDS_BYTES, TooLongError, Wanted
 from sottovoce.client.service.models import NoModelError, NotFoundError
+from sottovoce.client.service.people import NOT_NOW_DAYS
 from sottovoce.common.domains import domain_of
 from sottovoce.common.errors import InputError, SottovoceError
 
@@ -65,6 +66,12 @@ class Said(_Body):
 
     kind: str
     subject: Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class ToUndo(_Body):
+    """Which feedback; the last thing said, if none is named."""
+
+    id: Annotated[int, Field(ge=1, lt=2**63)] | None = None
 
 
 class Spoke(_Body):
@@ -155,12 +162,11 @@ def _lists(app: FastAPI, device: Device) -> None:
 def _log(app: FastAPI, device: Device) -> None:
     @app.post("/api/feedback")
     def feedback(said: Said) -> Response:
-        device.log.feedback(said.kind, said.subject)
-        return _json({"kept": True})
+        return _json({"id": device.log.feedback(said.kind, said.subject)})
 
     @app.post("/api/undo")
-    def undo() -> Response:
-        return _told(device.log.undo())
+    def undo(what: ToUndo | None = None) -> Response:
+        return _told(device.log.undo(None if what is None else what.id))
 
     @app.get("/api/history")
     def history(offset: Annotated[int, Query(ge=0)] = 0, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> Response:
@@ -195,6 +201,7 @@ def _facts(app: FastAPI, device: Device) -> None:
             "categories": () if loaded is None else loaded.categories,
             "domain": domain.name,
             "wording": domain.wording,
+            "not_now_days": NOT_NOW_DAYS,
         })  # fmt: skip
 
     @app.get("/api/profile")

@@ -110,9 +110,10 @@ class Remote(DeviceServicer):
 
         def answer() -> pb.SendFeedbackReply:
             if request.kind == pb.SendFeedbackRequest.UNDO:
-                return pb.SendFeedbackReply(subject=self._device.log.undo().subject)
-            self._device.log.feedback(_KINDS.get(request.kind, "unspecified"), request.subject)
-            return pb.SendFeedbackReply(subject=request.subject)
+                undone = self._device.log.undo(request.undoes if request.HasField("undoes") else None)
+                return pb.SendFeedbackReply(subject=undone.subject)
+            number = self._device.log.feedback(_KINDS.get(request.kind, "unspecified"), request.subject)
+            return pb.SendFeedbackReply(subject=request.subject, id=number)
 
         return await _answered(answer, context)
 

@@ -237,6 +237,20 @@ def test_feedback_counts_from_the_next_list_on_and_can_be_undone(page: TestClien
     assert page.post("/api/undo").status_code == 404
 
 
+def test_undo_takes_back_what_it_names_and_not_what_an_app_told_since(page: TestClient, device: Device) -> None:
+    liked = page.post("/api/feedback", json={"kind": "like", "subject": "i7"}).json()["id"]
+    device.log.feedback("interaction", "i9")
+    undone = page.post("/api/undo", json={"id": liked}).json()
+    assert (undone["subject"], undone["kind"]) == ("i7", "like")
+    assert [entry["subject"] for entry in page.get("/api/history").json()["entries"]] == ["i9"]
+    assert page.post("/api/undo", json={"id": liked}).status_code == 404
+    say(page, "dislike", "i3")
+    device.log.feedback("interaction", "i4")
+    assert page.post("/api/undo").json()["subject"] == "i3"
+    assert page.post("/api/undo").status_code == 404, "what was done is not what was said"
+    assert page.post("/api/undo", json={"id": 0}).status_code == 422
+
+
 def test_a_hidden_category_is_gone_until_it_is_shown_again(page: TestClient) -> None:
     say(page, "hide_category", "Horror")
     assert not any("Horror" in card["categories"] for card in listed(page, n=60)["cards"])

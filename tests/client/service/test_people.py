@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from threading import Thread
@@ -14,7 +15,7 @@ from served import USER, make_bundle
 from sottovoce.client.histories import Fold, HistoryStore
 from sottovoce.client.recommender import Recommender
 from sottovoce.client.service.impressions import Impressions
-from sottovoce.client.service.people import People, person_of
+from sottovoce.client.service.people import NOT_NOW_DAYS, People, person_of
 from sottovoce.common.errors import DataError
 
 
@@ -80,9 +81,24 @@ def test_another_model_sees_the_same_person(tmp_path: Path) -> None:
     people.close()
 
 
+def test_not_now_lapses_though_nobody_writes(tmp_path: Path) -> None:
+    store, recommender = HistoryStore(tmp_path / "h.sqlite"), Recommender.load(make_bundle(tmp_path / "bundle"))
+    day = 86_400.0
+    store.record(USER, "i3", kind="not_now", at=0.0)
+    store.record(USER, "i6", kind="not_now", at=2 * day)
+    now = [day]
+    people = People(store, USER, clock=lambda: now[0])
+    put_off = {}
+    for days in (1, NOT_NOW_DAYS - 1, NOT_NOW_DAYS, NOT_NOW_DAYS + 2):
+        now[0] = days * day
+        put_off[days] = people.person(recommender).feedback.not_now
+    assert put_off == {1: (3, 6), NOT_NOW_DAYS - 1: (3, 6), NOT_NOW_DAYS: (6,), NOT_NOW_DAYS + 2: ()}
+    people.close()
+
+
 def test_a_person_in_terms_of_a_catalogue(tmp_path: Path) -> None:
     store, recommender = HistoryStore(tmp_path / "h.sqlite"), Recommender.load(make_bundle(tmp_path / "bundle"))
-    assert person_of(store.taste(USER), recommender).unknown
+    assert person_of(store.taste(USER), recommender, time.time()).unknown
     for item, kind in (
         ("i3", "interaction"),
         ("gone", "interaction"),
@@ -92,7 +108,7 @@ def test_a_person_in_terms_of_a_catalogue(tmp_path: Path) -> None:
     ):
         store.record(USER, item, kind=kind)
     store.record(USER, "Horror", kind="hide_category")
-    person = person_of(store.taste(USER), recommender)
+    person = person_of(store.taste(USER), recommender, time.time())
     assert person.history.tolist() == [3, 2] and not person.unknown
     said = person.feedback
     assert (said.liked, said.disliked, said.not_now, set(said.hidden)) == ((2,), (5,), (6,), {"Horror"})

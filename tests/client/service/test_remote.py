@@ -72,7 +72,11 @@ def test_recommend_explain_feedback_and_undo(device: Device) -> None:
         why = await stub.Explain(pb.ExplainRequest(item_id=best.item_id), metadata=TOKEN, timeout=5)
         assert why.rank == 1 and why.score == pytest.approx(best.score, abs=1e-4)
         assert why.popularity + sum(term.effect for term in why.history) == pytest.approx(why.score, abs=1e-4)
-        undone = await stub.SendFeedback(pb.SendFeedbackRequest(kind=UNDO), metadata=TOKEN, timeout=5)
+        seen = pb.SendFeedbackRequest(kind=pb.SendFeedbackRequest.INTERACTION, subject="i40")
+        met = await stub.SendFeedback(seen, metadata=TOKEN, timeout=5)
+        taken = pb.SendFeedbackRequest(kind=UNDO, undoes=told.id)
+        undone = await stub.SendFeedback(taken, metadata=TOKEN, timeout=5)
+        await stub.SendFeedback(pb.SendFeedbackRequest(kind=UNDO, undoes=met.id), metadata=TOKEN, timeout=5)
         assert undone.subject == liked
         third = await stub.Recommend(pb.RecommendRequest(n=5), metadata=TOKEN, timeout=5)
         assert third == first

@@ -30,7 +30,7 @@ async function show(moveFocus = true) {
   main.setAttribute("aria-busy", "true");
   try {
     const status = await get("status");
-    setWording(status.wording);
+    setWording(status);
     setWriting(status.writes);
     shown ??= status.model.digest;
     const view = await SECTIONS[name](status);

@@ -36,9 +36,9 @@ const TABLE = {
     record: "{record}", hide: "Hide {category}", actions: "More for {title}", actions_short: "More",
 
     did_like: "You like {title}. The list has changed.", did_dislike: "{title} will not come again.",
-    did_not_now: "{title} is put aside for now.", did_hide_category: "{category} is hidden.",
+    did_not_now: "{title} is put aside for {days} days.", did_hide_category: "{category} is hidden.",
     did_interaction: "{title} is in your history.", did_forget: "{title} is forgotten.", did_forget_all: "Everything is forgotten.",
-    did_undo: "Undone.", did_shown: "{category} is shown again.", undo: "Undo",
+    did_undo: "Undone: {entry} ({kind}).", did_shown: "{category} is shown again.", undo: "Undo",
 
     why_title: "Why {title}?", why_rank: "It stands at place {rank} of {items}.",
     why_sum: "These terms sum to the score. Nothing else enters it.", why_term: "Term", why_adds: "Adds",
@@ -125,9 +125,9 @@ const TABLE = {
     record: "{record}", hide: "隐藏“{category}”", actions: "{named}的更多操作", actions_short: "更多",
 
     did_like: "你喜欢{named}，列表已更新。", did_dislike: "不会再推荐{named}。",
-    did_not_now: "{named}暂时搁置。", did_hide_category: "已隐藏“{category}”。",
+    did_not_now: "{named}搁置 {days} 天。", did_hide_category: "已隐藏“{category}”。",
     did_interaction: "{named}已加入历史。", did_forget: "已忘记{named}。", did_forget_all: "已全部忘记。",
-    did_undo: "已撤销。", did_shown: "已重新显示“{category}”。", undo: "撤销",
+    did_undo: "已撤销：{entry}（{kind}）。", did_shown: "已重新显示“{category}”。", undo: "撤销",
 
     why_title: "为什么推荐{named}？", why_rank: "它在 {items} 项中排第 {rank} 位。",
     why_sum: "以下各项之和就是得分，没有其他因素。", why_term: "组成", why_adds: "贡献",
@@ -193,10 +193,12 @@ if (!(language in TABLE)) language = "en";
 export const currentLanguage = () => language;
 
 let domain = {};
+let facts = {};
 
-// What the catalogue's domain says, by language: `item`, `heading`, `because` …
-export function setWording(wording) {
-  domain = wording;
+// What the catalogue's domain says, by language: `item`, `heading`, `because` …; and for how many days "not now" is.
+export function setWording(status) {
+  domain = status.wording;
+  facts = { days: status.not_now_days };
 }
 
 const wording = () => domain[language] ?? domain.en ?? {};
@@ -220,7 +222,7 @@ export function setLanguage(chosen) {
 
 export function t(key, values = {}) {
   const text = TABLE[language][key] ?? TABLE.en[key] ?? key;
-  const all = { ...wording(), ...values };
+  const all = { ...facts, ...wording(), ...values };
   if ("n" in values) all.counted = (wording().counted ?? "{n}").replace("{n}", () => values.n);
   if ("title" in values) all.named = (wording().named ?? "{title}").replace("{title}", () => values.title);
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in all ? String(all[name]) : whole));
@@ -236,6 +238,11 @@ export function because() {
 export const part = (name) => (`part_${name}` in TABLE.en ? t(`part_${name}`) : name.replaceAll("_", " "));
 
 export const category = (name) => (language === "zh" ? (CATEGORIES_ZH[name] ?? name) : name);
+
+// What an entry of the history is about.
+export function entry({ kind, subject, title }) {
+  return kind === "hide_category" ? category(subject) : (title ?? t("unknown_item", { id: subject }));
+}
 
 export const languages = Object.keys(TABLE);
 
