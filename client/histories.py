@@ -22,6 +22,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from sottovoce.client.database import Database
 from sottovoce.client.fold import Fold, Kind, Row, Taste
+from sottovoce.client.masking import mask_personal
 from sottovoce.common.catalogue import Catalogue
 from sottovoce.common.errors import ConfigError
 from sottovoce.common.history import Histories
@@ -89,7 +90,7 @@ class Event(BaseModel):
         at: Seconds since 1970; a date in ISO 8601 is read too.
         kind: What it says.
         rating: What the person gave, where they gave one.
-        words: What the person wrote, where they wrote something.
+        words: What the person wrote, where they wrote something; kept with mail addresses, numbers and names masked.
         undoes: For an `undo`: when what it takes back took place, where the last event of the item is not meant.
     """
 
@@ -185,7 +186,7 @@ class HistoryStore:
             else:
                 connection.execute(
                     "INSERT OR IGNORE INTO event (user, kind, item, at, rating, words) VALUES (?, ?, ?, ?, ?, ?)",
-                    (event.user, event.kind.value, event.item, event.at, event.rating, event.words),
+                    (event.user, event.kind.value, event.item, event.at, event.rating, mask_personal(event.words)),
                 )
         if self.capacity is not None and (users := len(connection.execute(_USERS).fetchall())) > self.capacity:
             raise ConfigError("users", users, f"at most {self.capacity}, as this node's invitation says")

@@ -1,7 +1,7 @@
 """A conversation: each sentence refines what is asked for, shown as chips, and the list follows.
 
 It is history like any other: kept in one SQLite file on the device, for its owner's eyes only, and overwritten when it
-is forgotten. What would name a person (mail addresses, phone numbers) is masked before anything is read or kept.
+is forgotten. What would name a person (mail addresses, phone numbers, names) is masked before anything is read or kept.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ class Talk:
         """
         if not sentence.strip() or len(sentence.encode(errors="replace")) > MOST_BYTES:
             raise ConfigError("sentence", sentence[:40], f"some words, at most {MOST_BYTES} bytes")
-        words = mask_personal(sentence.encode(errors="replace").decode())
+        words = mask_personal(sentence.encode(errors="replace").decode(), self.recommender.mentions)
         last = self.conversations.last(self.user)
         reading = self._read(words, last)
         chinese = wording.is_chinese(words)

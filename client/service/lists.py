@@ -107,7 +107,7 @@ class Lists:
         if not 0 <= weight <= 1:
             raise ConfigError("weight", weight, "from 0 to 1")
         loaded, person = self._session.now()
-        words = _masked(text)
+        words = _masked(loaded, text)
         try:
             wish = Wish(self.understood(loaded, words), weight)
             listing = self._listing(loaded, person, wanted, Basis.WISH, wish)
@@ -217,7 +217,7 @@ class Lists:
         if like:
             return loaded.recommender.wish_like(loaded.position(like))
         try:
-            return Wish(self.understood(loaded, _masked(text)), weight) if text.strip() else None
+            return Wish(self.understood(loaded, _masked(loaded, text)), weight) if text.strip() else None
         except EncoderError:
             return None
 
@@ -227,5 +227,5 @@ def _check_length(text: str) -> None:
         raise TooLongError(f"the words are too long: at most {MOST_WORDS_BYTES} bytes")
 
 
-def _masked(text: str) -> str:
-    return mask_personal(text.encode(errors="replace").decode())
+def _masked(loaded: Loaded, text: str) -> str:
+    return mask_personal(text.encode(errors="replace").decode(), loaded.recommender.mentions)

@@ -380,3 +380,9 @@ def test_a_damaged_database_is_read_or_refused(tmp_path: Path, data: st.DataObje
             action()
         except DataError as error:
             assert "\n" not in str(error)
+
+
+def test_what_somebody_wrote_is_kept_masked(store: HistoryStore) -> None:
+    store.add([Event(item="a", at=1.0, words="write to ann@example.org or 555 123 4567, says Maria Schmidt")])
+    assert store.taste().words == ("write to [mail] or [phone], says [name]",)
+    assert b"ann@example" not in bytes_of(store)
