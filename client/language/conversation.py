@@ -116,6 +116,12 @@ class Conversations:
             rows = connection.execute(query, (user,)).fetchall()
         return [Said(at, said, Request.read(request), tuple(json.loads(shown))) for at, said, request, shown in rows]
 
+    def sentences(self, user: str) -> list[tuple[float, str]]:
+        """When and what one person said in words, oldest first: a chip that was taken away is no sentence."""
+        with self._database.transaction(write=False) as connection:
+            query = "SELECT at, said FROM turn WHERE user = ? AND said <> '' ORDER BY id"
+            return [(float(at), str(said)) for at, said in connection.execute(query, (user,))]
+
     def last(self, user: str, back: int = 0) -> Said | None:
         """The person's latest turn, or an earlier one."""
         with self._database.transaction(write=False) as connection:

@@ -48,10 +48,11 @@ class Device:
         self._session = Session(user, models, self._people)
         self.impressions = Impressions(home.impressions_file)
         self.lists = Lists(self._session, self.impressions)
-        self.talks = Talks(self._session, self.lists, Conversations(home.conversations_file))
+        conversations = Conversations(home.conversations_file)
+        self.talks = Talks(self._session, self.lists, conversations)
         self.log = Log(self._session, home.histories)
         self.texts = Texts(self._session, CardTexts(find_writer()))
-        self.account = Account(home, user, self.impressions)
+        self.account = Account(home, user, self.impressions, conversations)
 
     def close(self) -> None:
         """Write what waits, and let go of the home."""

@@ -25,6 +25,7 @@ from sottovoce.client.service.access import Access
 from sottovoce.client.service.device import Device
 from sottovoce.client.service.guard import Guard
 from sottovoce.client.service.lists import MOST_CARDS, MOST_WORDS_BYTES, TooLongError, Wanted
+from sottovoce.client.service.log import utc
 from sottovoce.client.service.models import NoModelError, NotFoundError
 from sottovoce.client.service.people import NOT_NOW_DAYS
 from sottovoce.common.domains import domain_of
@@ -180,7 +181,13 @@ def _log(app: FastAPI, device: Device) -> None:
 
     @app.get("/api/export")
     def export() -> Response:
-        return _json({"events": [json.loads(line) for line in device.log.export()]})
+        said = [{"at": utc(at), "said": words} for at, words in device.talks.kept.sentences(device.user)]
+        return _json({"events": [json.loads(line) for line in device.log.export()], "conversation": said})
+
+    @app.post("/api/conversation/clear")
+    def clear_conversation() -> Response:
+        device.talks.kept.forget(device.user)
+        return _json({"cleared": True})
 
     @app.post("/api/impressions/clear")
     def clear_impressions() -> Response:

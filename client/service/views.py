@@ -224,6 +224,7 @@ class Privacy:
         seen: Of what kinds the contents were: noised by this `node`, exact for the `server`, or `plain`.
         history: Entries of the history, which stays.
         impressions: How many recommendations were shown, by a log that stays.
+        sentences: How many sentences of the conversation are kept, which stay too.
     """
 
     epsilon: float | None
@@ -234,3 +235,4 @@ class Privacy:
     seen: tuple[str, ...]
     history: int
     impressions: int
+    sentences: int

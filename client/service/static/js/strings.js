@@ -72,7 +72,8 @@ const TABLE = {
     see_plain: "The sum without noise: this federation gives no privacy.",
     see_also: "It also sees that this machine takes part and when it answers, and hashes of what is public (the request, the catalogue, the item vectors).",
     stays: "What stays here", stays_history: "Your history: {n} entries", stays_impressions: "What you were shown: {n} times",
-    stays_words: "What you ask for is read in memory and not stored.", clear_impressions: "Delete what I was shown", did_clear: "Deleted.",
+    stays_said: "Sentences that you said in Talk: {n}",
+    stays_words: "What you ask for in the box is read in memory and not stored.", clear_said: "Delete what I said", clear_impressions: "Delete what I was shown", did_clear: "Deleted.",
 
     model_title: "The model on this machine", model_facts: "Facts", model_version: "Version", model_items: "Items", model_federation: "Federation",
     model_digest: "Digest", model_signature: "Signature", model_signed: "checked on arrival", model_unsigned: "none: opened from a folder of yours",
@@ -161,7 +162,8 @@ const TABLE = {
     see_plain: "没有噪声的和：这个联邦不提供隐私保护。",
     see_also: "它还能看到本机参与其中、何时应答，以及公开内容（请求、目录、条目向量）的哈希值。",
     stays: "哪些内容留在这里", stays_history: "你的历史：{n} 条", stays_impressions: "展示给你的：{n} 次",
-    stays_words: "你的提问只在内存中读取，不会保存。", clear_impressions: "删除展示记录", did_clear: "已删除。",
+    stays_said: "你在对话中说的话：{n} 句", clear_said: "删除我说的话",
+    stays_words: "你在搜索框里的提问只在内存中读取，不会保存。", clear_impressions: "删除展示记录", did_clear: "已删除。",
 
     model_title: "本机上的模型", model_facts: "概况", model_version: "版本", model_items: "条目数", model_federation: "联邦",
     model_digest: "摘要", model_signature: "签名", model_signed: "到达时已验证", model_unsigned: "无：从你自己的文件夹打开",
