@@ -6,6 +6,7 @@ the like) would have to be put in one place.
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,9 @@ WAIT_S = 30.0
 SMALLEST = 512
 """Bytes of the smallest page of SQLite."""
 
+NO_ROOM = frozenset({"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_WRITE"})
+"""What SQLite says on a full disk: of the file, of the index beside its write-ahead log, of a quota."""
+
 _UNREADABLE = (sqlite3.Error, OSError, UnicodeError)  # SQLite puts bytes of a damaged file into its messages
 
 
@@ -28,13 +32,21 @@ _UNREADABLE = (sqlite3.Error, OSError, UnicodeError)  # SQLite puts bytes of a d
 class Database:
     """One SQLite file in WAL mode, mode 0600, whose deleted rows are overwritten with zeros.
 
+    On a full disk it can still be read: SQLite then has no room for the index beside the write-ahead log, and keeps it
+    in memory for a connection that has the file alone for the moment of a transaction.
+
     Attributes:
-        path: The file; made when it is first needed.
+        path: The file; made when something is first written.
         migrations: One script per version of the schema: the file is brought from its version to the last one.
     """
 
     path: Path
     migrations: Sequence[str]
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything to read: who only looks makes no file, for which a full disk has no room."""
+        return self.path.exists() and self.path.stat().st_size > 0
 
     @contextmanager
     def transaction(self, write: bool = True) -> Iterator[sqlite3.Connection]:
@@ -47,7 +59,7 @@ class Database:
             DataError: the file is no such database, is of a later version, or the disk is full; nothing was changed.
         """
         try:
-            with closing(self._connect()) as connection:
+            with closing(self._connect() if write or self.begun else _nothing()) as connection:
                 self._migrate(connection)
                 connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
                 try:
@@ -59,7 +71,7 @@ class Database:
                     raise
                 connection.commit()
         except _UNREADABLE as error:
-            raise DataError(self.path, f"{_one_line(error)}; nothing was changed") from error
+            raise DataError(self.path, f"{_told(error)}; nothing was changed") from error
 
     def scrub(self) -> None:
         """Leave nothing of what was deleted in the write-ahead log either.
@@ -72,17 +84,28 @@ class Database:
                 busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except _UNREADABLE as error:
             raise DataError(
-                self.path, f"{_one_line(error)}; deleted, but the write-ahead log could not be emptied"
+                self.path, f"{_told(error)}; deleted, but the write-ahead log could not be emptied"
             ) from error
         if busy:
             raise DataError(self.path, "deleted, but another process reads the write-ahead log: ask again later")
 
     def _connect(self) -> sqlite3.Connection:
+        try:
+            return self._opened(alone=False)
+        except sqlite3.Error as error:
+            if not is_full(error):
+                raise
+        return self._opened(alone=True)
+
+    def _opened(self, alone: bool) -> sqlite3.Connection:
+        """A connection; `alone` needs no shared index beside the log, and has others wait until it is closed."""
         self.path.touch(mode=0o600)
         if 0 < self.path.stat().st_size < SMALLEST:  # SQLite would take it for a new one
             raise sqlite3.DatabaseError("file is not a database")
         connection = sqlite3.connect(self.path, timeout=WAIT_S, isolation_level=None)
         try:
+            if alone:
+                connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             _set_wal(connection)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA secure_delete = ON")
@@ -114,6 +137,22 @@ class Database:
         return max(version, 0)
 
 
+def is_full(error: BaseException | None) -> bool:
+    """Whether a full disk is behind an error."""
+    while error is not None:
+        if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorname", "") in NO_ROOM:
+            return True
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__
+    return False
+
+
+def _nothing() -> sqlite3.Connection:
+    """In the place of a file that does not exist yet."""
+    return sqlite3.connect(":memory:", isolation_level=None)
+
+
 def _set_wal(connection: sqlite3.Connection) -> None:
     """Needs the file alone for a moment if it is new, and SQLite does not wait for that by itself."""
     until = time.monotonic() + WAIT_S
@@ -127,5 +166,8 @@ def _set_wal(connection: sqlite3.Connection) -> None:
         time.sleep(0.01)
 
 
-def _one_line(error: Exception) -> str:
+def _told(error: Exception) -> str:
+    """One line."""
+    if is_full(error):
+        return "the disk is full"
     return "not text" if isinstance(error, UnicodeError) else " ".join(str(error).split())

@@ -22,6 +22,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from sottovoce.client.database import Database
 from sottovoce.client.fold import Fold, Kind, Row, Taste
+from sottovoce.client.masking import mask_personal
 from sottovoce.common.catalogue import Catalogue
 from sottovoce.common.errors import ConfigError
 from sottovoce.common.history import Histories
@@ -46,6 +47,7 @@ CREATE TABLE forgetting (token INTEGER NOT NULL) STRICT;
 INSERT INTO forgetting VALUES (random())
 """,
 )
+_EXPORTED = ("user", "kind", "item", "at", "rating", "words", "undoes")
 MOST_NEW = 1_000
 """Rows that are folded in subject by subject; where more have come, the log is read as a whole."""
 
@@ -83,11 +85,13 @@ class Event(BaseModel):
 
     Attributes:
         user: Whose.
-        item: The item's id; a category for `hide_category`; empty for `undo`.
+        item: The item's id; a category for `hide_category`. An `undo` takes back what was said last of it; without one,
+            the last event of all.
         at: Seconds since 1970; a date in ISO 8601 is read too.
         kind: What it says.
         rating: What the person gave, where they gave one.
-        words: What the person wrote, where they wrote something.
+        words: What the person wrote, where they wrote something; kept with mail addresses, numbers and names masked.
+        undoes: For an `undo`: when what it takes back took place, where the last event of the item is not meant.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -98,11 +102,14 @@ class Event(BaseModel):
     kind: Kind = Kind.INTERACTION
     rating: Annotated[float, Field(allow_inf_nan=False)] | None = None
     words: Annotated[str, StringConstraints(max_length=10_000)] = ""
+    undoes: Annotated[float, Field(ge=-1e11, le=1e11, allow_inf_nan=False), BeforeValidator(_seconds)] | None = None
 
     @model_validator(mode="after")
     def _named(self) -> Event:
-        if bool(self.item) == (self.kind is Kind.UNDO):
-            raise ValueError("an event names an item, and an undo names none")
+        if not self.item and (self.kind is not Kind.UNDO or self.undoes is not None):
+            raise ValueError("an event names an item")
+        if self.undoes is not None and self.kind is not Kind.UNDO:
+            raise ValueError("only an undo takes something back")
         return self
 
 
@@ -128,8 +135,11 @@ class HistoryStore:
     def record(
         self, user: str, item: str, at: float | None = None, kind: Kind | str = Kind.INTERACTION,
         rating: float | None = None, words: str = "",
-    ) -> None:  # fmt: skip
+    ) -> int:  # fmt: skip
         """Append one event; now, if no time is given. `hide_category` takes a category for `item`.
+
+        Returns:
+            By which number `undo` knows it, until something is forgotten.
 
         Raises:
             ConfigError: a value is outside its range, or the user is one more than the device may hold.
@@ -139,7 +149,11 @@ class HistoryStore:
             event = Event(user=user, item=item, at=moment, kind=Kind(kind), rating=rating, words=words)
         except ValueError as error:
             raise ConfigError("event", str(kind)[:40], "a known kind, an item, finite numbers, plain text") from error
-        self.add([event])
+        known = "SELECT id FROM event WHERE user = ? AND item = ? AND at = ? AND kind = ?"
+        with self._database.transaction() as connection:
+            self._append(connection, [event])
+            row = connection.execute(known, (event.user, event.item, event.at, event.kind.value)).fetchone()
+        return int(row[0])
 
     def add(self, events: Iterable[Event]) -> int:
         """Append many events, all or none; how many are new: what is there already counts once.
@@ -148,25 +162,35 @@ class HistoryStore:
             ConfigError: there would be more users than the device may hold.
         """
         with self._database.transaction() as connection:
-            before = connection.total_changes
-            for event in events:
-                if event.kind is Kind.UNDO:
-                    known = "SELECT 1 FROM event WHERE user = ? AND at = ? AND kind = 'undo'"
-                    if connection.execute(known, (event.user, event.at)).fetchone() is None:
-                        _undo(connection, event)
-                else:
-                    connection.execute(
-                        "INSERT OR IGNORE INTO event (user, kind, item, at, rating, words) VALUES (?, ?, ?, ?, ?, ?)",
-                        (event.user, event.kind.value, event.item, event.at, event.rating, event.words),
-                    )
-            if self.capacity is not None and (users := len(connection.execute(_USERS).fetchall())) > self.capacity:
-                raise ConfigError("users", users, f"at most {self.capacity}, as this node's invitation says")
-            return connection.total_changes - before
+            return self._append(connection, events)
 
-    def undo(self, user: str = OWNER) -> Event | None:
-        """Take back the user's last event that stands; which one it was, or nothing if there is none."""
+    def undo(self, user: str = OWNER, number: int | None = None, interactions: bool = True) -> Event | None:
+        """Take back one event of the user's that stands; which one it was, or nothing if there is none.
+
+        Args:
+            user: Whose.
+            number: Which one, as `record` numbered it; without it, the last.
+            interactions: Whether the last may be an interaction: something done, where all others are said.
+        """
+        undo = Event(user=user, at=time.time(), kind=Kind.UNDO)
         with self._database.transaction() as connection:
-            return _undo(connection, Event(user=user, at=time.time(), kind=Kind.UNDO))
+            return _undo(
+                connection, undo, "id = COALESCE(?, id) AND (? OR kind <> 'interaction')", number, interactions
+            )
+
+    def _append(self, connection: sqlite3.Connection, events: Iterable[Event]) -> int:
+        before = connection.total_changes
+        for event in events:
+            if event.kind is Kind.UNDO:
+                _take_back(connection, event)
+            else:
+                connection.execute(
+                    "INSERT OR IGNORE INTO event (user, kind, item, at, rating, words) VALUES (?, ?, ?, ?, ?, ?)",
+                    (event.user, event.kind.value, event.item, event.at, event.rating, mask_personal(event.words)),
+                )
+        if self.capacity is not None and (users := len(connection.execute(_USERS).fetchall())) > self.capacity:
+            raise ConfigError("users", users, f"at most {self.capacity}, as this node's invitation says")
+        return connection.total_changes - before
 
     def forget(self, user: str | None, item: str | None = None) -> int:
         """Delete what was recorded, overwritten with zeros; how many events.
@@ -224,14 +248,18 @@ class HistoryStore:
 
     def export(self, user: str | None = None) -> Iterator[str]:
         """Everything that is kept, of one user or of everybody, as JSON lines that `import` reads again."""
-        query = "SELECT user, kind, item, at, rating, words FROM event WHERE ?1 IS NULL OR user = ?1 ORDER BY id"
+        query = (
+            "SELECT event.user, event.kind, COALESCE(undone.item, event.item), event.at, event.rating, event.words,"
+            " undone.at FROM event LEFT JOIN event AS undone ON undone.id = event.undoes"
+            " WHERE ?1 IS NULL OR event.user = ?1 ORDER BY event.id"
+        )
         with self._database.transaction(write=False) as connection:
             rows = connection.execute(query, (user,)).fetchall()
         for row in rows:
             yield json.dumps(
-                {key: value for key, value in zip(("user", "kind", "item", "at", "rating", "words"), row, strict=True)
-                 if value not in (None, "")}, ensure_ascii=False,
-            )  # fmt: skip
+                {key: value for key, value in zip(_EXPORTED, row, strict=True) if value not in (None, "")},
+                ensure_ascii=False,
+            )
 
     def histories(self, catalogue: Catalogue) -> Histories:
         """What training sees: everybody's history as positions in a catalogue, items that it lacks left out."""
@@ -261,12 +289,23 @@ def _rows(connection: sqlite3.Connection, user: str | None, subject: str | None 
         yield str(name), Row(int(number), str(kind), str(item), float(at), str(words))
 
 
-def _undo(connection: sqlite3.Connection, undo: Event) -> Event | None:
-    """The order of recording decides, not the clock: it may have been set back."""
+def _take_back(connection: sqlite3.Connection, undo: Event) -> None:
+    """An undo that was told, unless it is known."""
+    known = "SELECT 1 FROM event WHERE user = ? AND at = ? AND kind = 'undo'"
+    if connection.execute(known, (undo.user, undo.at)).fetchone() is not None:
+        return
+    if undo.item:
+        _undo(connection, undo, "item = ? AND at = COALESCE(?, at)", undo.item, undo.undoes)
+    else:
+        _undo(connection, undo)
+
+
+def _undo(connection: sqlite3.Connection, undo: Event, which: str = "TRUE", *given: object) -> Event | None:
+    """The last event of those that are meant; the order of recording decides, not the clock: it may be set back."""
     row = connection.execute(
-        f"SELECT id, kind, item, at, rating, words FROM event WHERE +user = ? AND {_STANDS}"  # noqa: S608
+        f"SELECT id, kind, item, at, rating, words FROM event WHERE +user = ? AND {_STANDS} AND {which}"  # noqa: S608
         " ORDER BY id DESC LIMIT 1",
-        (undo.user,),
+        (undo.user, *given),
     ).fetchone()
     if row is None:
         return None

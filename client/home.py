@@ -12,20 +12,55 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from sottovoce.client.bundles import BundleStore
+from sottovoce.client.database import is_full
 from sottovoce.client.histories import HistoryStore
 from sottovoce.client.owner import Owner
-from sottovoce.common.errors import DataError
+from sottovoce.common.errors import DataError, SottovoceError
 from sottovoce.common.invitation import Invitation
 from sottovoce.common.privacy.ledger import Ledger, Sent
 
 HOME_VARIABLE = "SOTTOVOCE_HOME"
 """Names the home's folder, where no command line does."""
+
+
+class NotForgottenError(DataError):
+    """Not all could be forgotten that was asked for: what is left, and why.
+
+    Args:
+        folder: Of the home.
+        failures: What each part said that is not forgotten.
+    """
+
+    def __init__(self, folder: Path, failures: Sequence[SottovoceError]) -> None:
+        left = "; ".join(dict.fromkeys(map(str, failures)))
+        super().__init__(folder, f"not all is forgotten yet, so forget again: {left}")
+        self.failures = tuple(failures)
+
+
+def forget_each(folder: Path, *steps: Callable[[], int | None]) -> list[int | None]:
+    """Take every step, whatever becomes of the others, and say what each gave.
+
+    Raises:
+        NotForgottenError: one or more of them failed.
+    """
+    gone: list[int | None] = []
+    failures: list[SottovoceError] = []
+    for step in steps:
+        try:
+            gone.append(step())
+        except NotForgottenError as error:
+            failures += error.failures
+        except SottovoceError as error:
+            failures.append(error)
+    if failures:
+        raise NotForgottenError(folder, failures) from min(failures, key=lambda each: not is_full(each))
+    return gone
 
 
 @dataclass(frozen=True)
@@ -139,26 +174,23 @@ class Home:
         histories go first: a sum that is being made meanwhile either lacks what was forgotten, or is not sent.
 
         Raises:
-            DataError, LedgerError: one of them could not be written; the others were, if they could be.
+            NotForgottenError: one of them could not be written; the others were, if they could be.
         """
-        with ExitStack() as others:
-            others.callback(self._forget_page, user, item)
-            others.callback(self._forget_sums)
-            return self.histories.forget(user, item)
+        from sottovoce.client.language.conversation import Conversations
+        from sottovoce.client.service.impressions import forget_impressions
+
+        gone, *_ = forget_each(
+            self.folder,
+            lambda: self.histories.forget(user, item),
+            self._forget_sums,
+            lambda: forget_impressions(self.impressions_file, user, item),
+            lambda: Conversations(self.conversations_file).forget(user, item),
+        )
+        return int(gone or 0)
 
     def _forget_sums(self) -> None:
         if self.ledger_file.exists():
             self.ledger.forget_sums()
-
-    def _forget_page(self, user: str | None, item: str | None) -> None:
-        from sottovoce.client.language.conversation import Conversations
-        from sottovoce.client.service.impressions import forget_impressions
-
-        with ExitStack() as both:
-            if self.conversations_file.exists():
-                both.callback(Conversations(self.conversations_file).forget, user, item)
-            if self.impressions_file.exists():
-                both.callback(forget_impressions, self.impressions_file, user, item)
 
     def join(self, invitation: Invitation) -> Home:
         """Accept an invitation, in the place of an earlier one; ledger and histories stay.

@@ -266,6 +266,11 @@ class Recommender:
         """Catalogue positions of the items whose texts hold most of the words of `text`, best first."""
         return self._words.search(text, n, self.model.index.b)
 
+    def mentions(self, words: str) -> bool:
+        """Whether a title or text of the catalogue holds `words`, which are public then."""
+        table, sought = self.model.table, words.casefold()
+        return any(sought in table.text(place).casefold() for place in range(len(table)))
+
     def wish_like(self, item: int, weight: float = 0.5) -> Wish:
         """A wish for more like one item."""
         self._check([item])

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from sottovoce.common.errors import ConfigError
 
 LANGUAGES = ("en", "zh")
-PHRASES = ("heading", "item", "items", "history", "because", "record", "met", "named", "ask", "example")
-"""What a page says: its heading, one item, several, the list of what was done, a reason, the button that records, what
-was recorded, a title in a sentence, the question that asks for a wish, and a wish.
+PHRASES = ("heading", "item", "counted", "items", "history", "because", "record", "met", "named", "ask", "example")
+"""What a page says: its heading, one item, `{n}` of them, several, the list of what was done, a reason, the button that
+records, what was recorded, a title in a sentence, the question that asks for a wish, and a wish.
 """
 
 
@@ -27,7 +27,7 @@ class Domain:
         texts: Fields whose values make an item's text, in this order.
         keywords: Attributes that a person may filter and browse by.
         wording: What a page says, by language and by one of `PHRASES`; `because` and `named` have a place for a
-            `{title}`.
+            `{title}`, `counted` for an `{n}`.
     """
 
     name: str
@@ -64,12 +64,12 @@ _ALL = (
         keywords=("categories", "year"),
         wording={
             "en": _wording(
-                "For you", "item", "items", "Your history", "because of {title}", "I know it", "met", "{title}",
-                "What are you looking for?", "something for a quiet evening",
+                "For you", "item", "{n} items", "items", "Your history", "because of {title}", "I know it", "met",
+                "{title}", "What are you looking for?", "something for a quiet evening",
             ),
             "zh": _wording(
-                "为你推荐", "项目", "项目", "你的记录", "因为你选过《{title}》", "我知道", "选过", "“{title}”",
-                "想找点什么？", "适合安静的夜晚",
+                "为你推荐", "项目", "{n} 个项目", "项目", "你的记录", "因为你选过《{title}》", "我知道", "选过",
+                "“{title}”", "想找点什么？", "适合安静的夜晚",
             ),
         },
     ),
@@ -79,13 +79,12 @@ _ALL = (
         keywords=("categories", "year"),
         wording={
             "en": _wording(
-                "Films for you", "film", "films", "What you watched", "because you watched {title}", "Seen", "seen",
-                "{title}", "What are you in the mood for?", "space horror, but funny",
+                "Films for you", "film", "{n} films", "films", "What you watched", "because you watched {title}",
+                "Seen", "seen", "{title}", "What are you in the mood for?", "space horror, but funny",
             ),
             "zh": _wording(
-                "为你推荐的电影", "电影", "电影", "你看过的", "因为你看过《{title}》", "看过", "看过", "《{title}》",
-                "现在想看点什么？",
-                "我想看一部关于太空的科幻恐怖电影",
+                "为你推荐的电影", "电影", "{n} 部电影", "电影", "你看过的", "因为你看过《{title}》", "看过", "看过",
+                "《{title}》", "现在想看点什么？", "我想看一部关于太空的科幻恐怖电影",
             ),
         },
     ),
@@ -95,12 +94,12 @@ _ALL = (
         keywords=("categories",),
         wording={
             "en": _wording(
-                "News for you", "story", "stories", "What you read", "because you read {title}", "Read", "read",
-                "{title}", "What do you want to read about?", "a new bridge across the river",
+                "News for you", "story", "{n} stories", "stories", "What you read", "because you read {title}", "Read",
+                "read", "{title}", "What do you want to read about?", "a new bridge across the river",
             ),
             "zh": _wording(
-                "为你推荐的新闻", "新闻", "新闻", "你读过的", "因为你读过《{title}》", "已读", "读过", "《{title}》",
-                "想读点什么？", "跨江大桥的新进展",
+                "为你推荐的新闻", "新闻", "{n} 条新闻", "新闻", "你读过的", "因为你读过《{title}》", "已读", "读过",
+                "《{title}》", "想读点什么？", "跨江大桥的新进展",
             ),
         },
     ),
@@ -110,11 +109,12 @@ _ALL = (
         keywords=("categories", "brand", "price"),
         wording={
             "en": _wording(
-                "Picked for you", "product", "products", "What you bought", "because you bought {title}", "I have it",
-                "bought", "{title}", "What are you looking for?", "a warm lamp for the desk",
+                "Picked for you", "product", "{n} products", "products", "What you bought",
+                "because you bought {title}", "I have it", "bought", "{title}", "What are you looking for?",
+                "a warm lamp for the desk",
             ),
             "zh": _wording(
-                "为你挑选", "商品", "商品", "你买过的", "因为你买过{title}", "已有", "买过", "“{title}”",
+                "为你挑选", "商品", "{n} 件商品", "商品", "你买过的", "因为你买过{title}", "已有", "买过", "“{title}”",
                 "想买点什么？", "一盏温暖的台灯",
             ),
         },
@@ -125,12 +125,12 @@ _ALL = (
         keywords=("categories", "school"),
         wording={
             "en": _wording(
-                "Courses for you", "course", "courses", "What you took", "since you took {title}", "Taken", "taken",
-                "{title}", "What do you want to learn?", "statistics without much algebra",
+                "Courses for you", "course", "{n} courses", "courses", "What you took", "since you took {title}",
+                "Taken", "taken", "{title}", "What do you want to learn?", "statistics without much algebra",
             ),
             "zh": _wording(
-                "为你推荐的课程", "课程", "课程", "你学过的", "因为你学过《{title}》", "已学", "学过", "《{title}》",
-                "想学点什么？", "不用太多代数的统计学",
+                "为你推荐的课程", "课程", "{n} 门课程", "课程", "你学过的", "因为你学过《{title}》", "已学", "学过",
+                "《{title}》", "想学点什么？", "不用太多代数的统计学",
             ),
         },
     ),
@@ -140,13 +140,13 @@ _ALL = (
         keywords=("kind", "categories"),
         wording={
             "en": _wording(
-                "Your feed", "person or post", "people and posts", "Who you follow and what you liked",
-                "because of {title}", "Follow or like", "followed or liked", "{title}",
-                "What do you want to hear about?", "gardens on balconies",
+                "Your feed", "person or post", "{n} people and posts", "people and posts",
+                "Who you follow and what you liked", "because of {title}", "Follow or like", "followed or liked",
+                "{title}", "What do you want to hear about?", "gardens on balconies",
             ),
             "zh": _wording(
-                "你的动态", "人或帖子", "人和帖子", "你的关注和点赞", "因为{title}", "关注或点赞", "关注或点赞",
-                "“{title}”", "想了解什么？", "阳台上的花园",
+                "你的动态", "人或帖子", "{n} 个人和帖子", "人和帖子", "你的关注和点赞", "因为{title}", "关注或点赞",
+                "关注或点赞", "“{title}”", "想了解什么？", "阳台上的花园",
             ),
         },
     ),

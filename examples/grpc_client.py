@@ -1,7 +1,8 @@
 """An app on the device, by example: recommends, likes, asks why, takes it back, and shows what ever left.
 
-`sottovoce client serve` writes where it listens, and its token, into `service.json` in its home folder; only its owner
-can read that file. An app in any other language generates its client from `client/service/device.proto`.
+`sottovoce client serve` writes where it listens, and its token, into a file in its home folder that only its owner can
+read: `service.json`, or `service-….json` for one of several users, who is named in it. An app in any other language
+generates its client from `client/service/device.proto`.
 
     python examples/grpc_client.py --home runs/demo/bundle-home
 """
@@ -27,9 +28,13 @@ def main() -> int:
     """Call every method once; leave with 1 and the status where one fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--home", type=Path, default=Path.home() / ".sottovoce")
+    parser.add_argument("--user", help="whose service, where several are open")
     parser.add_argument("--token", help="instead of the one in the home folder")
     given = parser.parse_args()
-    address = json.loads((given.home / "service.json").read_text(encoding="utf-8"))
+    address = find_service(given.home, given.user)
+    if address is None:
+        print(f"no service, or more than one, is open for {given.user or 'this home'}: see --user", file=sys.stderr)
+        return 1
     metadata = (("authorization", f"Bearer {given.token or address['token']}"),)
     with grpc.insecure_channel(address["grpc"]) as channel:
         try:
@@ -38,6 +43,13 @@ def main() -> int:
             print(f"{error.code().name}: {error.details()}", file=sys.stderr)
             return 1
     return 0
+
+
+def find_service(home: Path, user: str | None) -> dict[str, str] | None:
+    """The one open service of a home, or that of one of its users."""
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in home.glob("service*.json")]
+    fitting = [each for each in found if user in (None, each["user"])]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def visit(device: DeviceStub, metadata: tuple[tuple[str, str], ...]) -> None:

@@ -26,6 +26,7 @@ from sottovoce.client.service.access import Access
 from sottovoce.client.service.device import Device
 from sottovoce.client.service.models import Models
 from sottovoce.client.service.page import make_page
+from sottovoce.client.service.serve import address_file
 from sottovoce.client.service.texts import Texts
 from sottovoce.common.bundle import write_bundle
 from sottovoce.common.catalogue import Catalogue
@@ -122,6 +123,7 @@ class Service:
     page: str
     grpc: str
     token: str
+    user: str
     home: Path
     process: subprocess.Popen[str]
 
@@ -131,7 +133,7 @@ class Service:
 
 
 @contextmanager
-def service(home: Path, bundle: Path | None, *arguments: str) -> Iterator[Service]:
+def service(home: Path, bundle: Path | None, *arguments: str, user: str = USER) -> Iterator[Service]:
     """`sottovoce client serve` on free ports, ended when the block is left."""
     given = [] if bundle is None else ["--bundle", str(bundle)]
     command = [
@@ -143,27 +145,32 @@ def service(home: Path, bundle: Path | None, *arguments: str) -> Iterator[Servic
         "--home",
         str(home),
     ]
+    file = address_file(Home(home), user)
+    before = file.read_bytes() if file.exists() else b""
     process = subprocess.Popen(
         [*command, *given, "--port", "0", "--grpc-port", "0", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         env={**os.environ, "COLUMNS": "400", "SOTTOVOCE_WRITER": "none"},
     )  # fmt: skip
     try:
-        addresses = _wait_for(home / "service.json", process)
-        yield Service(home=home, process=process, **addresses)
+        yield Service(home=home, process=process, **_wait_for(file, process, before))
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
         process.wait(timeout=20)
 
 
-def _wait_for(path: Path, process: subprocess.Popen[str]) -> dict[str, str]:
+def _wait_for(path: Path, process: subprocess.Popen[str], before: bytes = b"") -> dict[str, str]:
+    """What the process wrote into the file, in the place of what one that was killed had left there."""
     for _ in range(600):
         if process.poll() is not None:
             raise RuntimeError(f"the service ended: {process.stdout.read() if process.stdout else ''}")
         try:
-            found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-            return found
+            written = path.read_bytes()
+            if written != before:
+                found: dict[str, str] = json.loads(written)
+                return found
         except (FileNotFoundError, ValueError):
-            time.sleep(0.05)
+            pass
+        time.sleep(0.05)
     raise RuntimeError("the service did not start")

@@ -1,7 +1,7 @@
 """A conversation: each sentence refines what is asked for, shown as chips, and the list follows.
 
 It is history like any other: kept in one SQLite file on the device, for its owner's eyes only, and overwritten when it
-is forgotten. What would name a person (mail addresses, phone numbers) is masked before anything is read or kept.
+is forgotten. What would name a person (mail addresses, phone numbers, names) is masked before anything is read or kept.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sottovoce.client.database import Database
 from sottovoce.client.language import wording
 from sottovoce.client.language.listing import Asker, Encode, Rephrase, listing, wish_of
 from sottovoce.client.language.parse import Command, Reading, Shown, parse
-from sottovoce.client.language.request import Guess, Request, numbers_of
+from sottovoce.client.language.request import Guess, Like, Request, numbers_of
 from sottovoce.client.language.vocabulary import PRICE, YEAR, Vocabulary
 from sottovoce.client.masking import mask_personal
 from sottovoce.client.recommender import Recommendation, Recommender
@@ -116,6 +116,12 @@ class Conversations:
             rows = connection.execute(query, (user,)).fetchall()
         return [Said(at, said, Request.read(request), tuple(json.loads(shown))) for at, said, request, shown in rows]
 
+    def sentences(self, user: str) -> list[tuple[float, str]]:
+        """When and what one person said in words, oldest first: a chip that was taken away is no sentence."""
+        with self._database.transaction(write=False) as connection:
+            query = "SELECT at, said FROM turn WHERE user = ? AND said <> '' ORDER BY id"
+            return [(float(at), str(said)) for at, said in connection.execute(query, (user,))]
+
     def last(self, user: str, back: int = 0) -> Said | None:
         """The person's latest turn, or an earlier one."""
         with self._database.transaction(write=False) as connection:
@@ -136,6 +142,8 @@ class Conversations:
 
     def forget(self, user: str | None, item: str | None = None) -> int:
         """Delete what was said, overwritten with zeros; with an item, every turn that showed or named it; how many."""
+        if not self._database.begun:
+            return 0
         named = "(EXISTS (SELECT 1 FROM json_each(shown) WHERE value = ?2) OR instr(request, json_quote(?2)))"
         with self._database.transaction() as connection:
             gone = connection.execute(
@@ -178,7 +186,7 @@ class Talk:
         """
         if not sentence.strip() or len(sentence.encode(errors="replace")) > MOST_BYTES:
             raise ConfigError("sentence", sentence[:40], f"some words, at most {MOST_BYTES} bytes")
-        words = mask_personal(sentence.encode(errors="replace").decode())
+        words = mask_personal(sentence.encode(errors="replace").decode(), self.recommender.mentions)
         last = self.conversations.last(self.user)
         reading = self._read(words, last)
         chinese = wording.is_chinese(words)
@@ -196,6 +204,21 @@ class Talk:
         elif reading.command is Command.RESET:
             turn = _answered(turn, wording.started_over(chinese))
         self._keep(words, turn)
+        return turn
+
+    def like(self, asker: Asker, item: str, chinese: bool = False) -> Turn:
+        """Ask for more like the item of this id, as a constraint like any other.
+
+        Raises:
+            ConfigError: there is no such item.
+            DataError: it could not be kept.
+        """
+        table, last = self.recommender.model.table, self.conversations.last(self.user)
+        if item not in table.position:
+            raise ConfigError("like", item[:40], "an item of the catalogue")
+        anchor = Like(item=item, title=table.titles[table.position[item]])
+        turn = self._turn(asker, (Request() if last is None else last.request).add(anchor), chinese)
+        self._keep("", turn)
         return turn
 
     def drop(self, asker: Asker, place: int, chinese: bool = False) -> Turn:

@@ -145,12 +145,15 @@ _TIRED = re.compile("(?:看?腻了?|看?够了?|看烦了?|太多了)")
 _JOINING = re.compile(r"\s*(?:/|\bor\b|\band\b|或者?|和|与|跟|还是|、)\s*(?:an?\s+)?")
 _FILLER = re.compile(r"有没有|what about|how about|why not|why don['’]t (?:we|you)")
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_YEAR_OF_TITLE = re.compile(r"[\"”»》]?\s*\((?:18|19|20)\d\d\)")
 _SUCH_AS = re.compile(r"(?:\b(?:like|similar to|in the style of)|像|类似于?)\s*[\"“«《]?")
 
 
 def parse(sentence: str, vocabulary: Vocabulary, shown: Shown = Shown()) -> Reading:
     """What `sentence` says to somebody who sees the list `shown`."""
-    text = _FILLER.sub(lambda match: " " * len(match.group()), unicodedata.normalize("NFKC", sentence).casefold())
+    # Titles first: they hold years, places and words of negation ("like No Escape (1994)") that say nothing here.
+    named, text = _titles(unicodedata.normalize("NFKC", sentence).casefold(), vocabulary)
+    text = _FILLER.sub(lambda match: " " * len(match.group()), text)
     if _RESET.search(text):
         return Reading(command=Command.RESET)
     if _UNDO.search(text):
@@ -158,19 +161,19 @@ def parse(sentence: str, vocabulary: Vocabulary, shown: Shown = Shown()) -> Read
     if _WHY.search(text):
         place = _place_in(text, len(shown.items))
         return Reading(command=Command.WHY, place=place or 0, missing=place is None or not shown.items)
-    spoken, text, missing = _places(text, shown, vocabulary)
+    spoken, text, missing = _places(text, shown)
     priced, text = _prices(text, vocabulary, shown)
     dated, text = _years(text, vocabulary, shown, _negated(text, vocabulary))
     negated = _negated(text, vocabulary)
     moods, text = _moods(text, vocabulary, negated)
-    named, text = _categories(text, vocabulary, negated)
+    attributes, text = _categories(text, vocabulary, negated)
     ways, text = _ways(text)
-    found = (*spoken, *priced, *dated, *moods, *named, *ways)
+    found = (*named, *spoken, *priced, *dated, *moods, *attributes, *ways)
     left = _free(text, negated, whole=not found)
     return Reading((*found, *left), missing=missing, unsure=not found and bool(left))
 
 
-def _places(text: str, shown: Shown, vocabulary: Vocabulary) -> tuple[list[Constraint], str, bool]:
+def _places(text: str, shown: Shown) -> tuple[list[Constraint], str, bool]:
     """What is said of places in the list: more or less like them, or not them."""
     found: list[Constraint] = []
     missing = False
@@ -186,21 +189,20 @@ def _places(text: str, shown: Shown, vocabulary: Vocabulary) -> tuple[list[Const
             else:
                 found.append(made(item=shown.items[place], title=shown.titles[place]))
         text = _blank(text, [match.span() for match in form.finditer(text)])
-    named, text = _titles(text, vocabulary)
-    found += named
     if _ELSE.search(text) and shown.items:
         found.append(NotThese(items=shown.items))
     return found, _blank(text, [match.span() for match in _ELSE.finditer(text)]), missing
 
 
 def _titles(text: str, vocabulary: Vocabulary) -> tuple[list[Constraint], str]:
-    """Items of the catalogue that are named: "something like Toy Story"."""
+    """Items of the catalogue that are named: "something like Toy Story"; a year behind a title belongs to it."""
     found: list[Constraint] = []
     for match in _SUCH_AS.finditer(text):
         item = vocabulary.title_at(text, match.end())
         if item is not None:
             found.append(Like(item=item.id, title=item.title))
-            text = _blank(text, [(match.start(), match.end() + item.length)])
+            behind = _YEAR_OF_TITLE.match(text, match.end() + item.length)
+            text = _blank(text, [(match.start(), behind.end() if behind else match.end() + item.length)])
     return found, text
 
 

@@ -6,6 +6,7 @@ Nothing here is learned; a vocabulary is made of a catalogue's public attributes
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -36,6 +37,7 @@ _CUE = re.compile(
     r"(?:\b(?:by|from|at|of|brand|school|no|not|without|only|except)|品牌|学校|来自|只要|只看|不要|别)\s*$"
 )
 """A name of one word counts only behind such a word: "an apple pie" asks for no brand."""
+_YEAR_BEHIND = re.compile(r" \((?:18|19|20)\d\d\)$")
 _ARTICLES = ("the", "a", "an", "la", "le", "il", "der", "die", "das")
 _TALE = r"(?:片子?|剧(?!情)|电影|故事|题材|类)?"
 
@@ -65,7 +67,7 @@ class Vocabulary:
     Attributes:
         categories: All its categories, sorted.
         newest: The newest year in it; `None` if it has no years.
-        titles: Id and title of each item, by the title as people write it.
+        titles: Id and title of each item, by the title as it stands and as people write it.
         names: Attribute and value of each maker and school, by its name in lower case.
         kinds: What kinds of items there are, where they are told apart.
         price: The median price; `None` if it has no prices.
@@ -84,7 +86,7 @@ class Vocabulary:
         columns = table.attributes
         names = {name for parts in columns[CATEGORIES].parts for name in parts} if CATEGORIES in columns else set()
         years = [int(year) for year in columns[YEAR].values if re.fullmatch(r"\d{4}", year)] if YEAR in columns else []
-        titles = {plain_title(title): (item, title) for item, title in zip(table.ids, table.titles, strict=True)}
+        titles = dict(_titles(table))
         called = {
             value.casefold(): (each, value) for each in NAMED if each in columns for value in columns[each].values
         }
@@ -154,6 +156,17 @@ class Vocabulary:
         return tuple(own[name.casefold()] for name in group if name.casefold() in own)
 
 
+def _titles(table: ItemTable) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Every item by its title: as people write it, with and without its year, and as it stands, which nothing hides."""
+    whole = []
+    for item, title in zip(table.ids, table.titles, strict=True):
+        plain, written = plain_title(title), unicodedata.normalize("NFKC", title).strip().casefold()
+        yield plain, (item, title)
+        yield plain + "".join(_YEAR_BEHIND.findall(written)), (item, title)
+        whole.append((written, (item, title)))
+    yield from whole
+
+
 def _longest(
     names: Mapping[str, tuple[str, str]], text: str, start: int
 ) -> tuple[tuple[str, str], int] | tuple[None, int]:
@@ -167,7 +180,7 @@ def _longest(
 
 def plain_title(title: str) -> str:
     """A title in lower case, without its year, and with its article in front: `Matrix, The (1999)` → `the matrix`."""
-    bare = re.sub(r"\s*\([^()]*\)", "", title).strip().casefold()
+    bare = re.sub(r"\s*\([^()]*\)", "", unicodedata.normalize("NFKC", title)).strip().casefold()
     head, comma, article = bare.rpartition(", ")
     return (
         f"{article} {head}" if comma and article in ("the", "a", "an", "la", "le", "il", "der", "die", "das") else bare

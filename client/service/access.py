@@ -21,7 +21,6 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-COOKIE = "sottovoce"
 CSRF_HEADER = "x-sottovoce-page"
 
 SECURITY_HEADERS = {
@@ -74,6 +73,11 @@ class Access:
         return frozenset(f"{name}:{self.port}" for name in ("127.0.0.1", "localhost"))
 
     @property
+    def cookie_name(self) -> str:
+        """Of this port alone: a browser sends a cookie to every port of a host, so that two pages would share it."""
+        return f"sottovoce-{self.port}"
+
+    @property
     def session(self) -> str:
         """What the cookie of a browser holds; the token cannot be found from it."""
         return self._derived("session")
@@ -86,7 +90,7 @@ class Access:
     @property
     def cookie(self) -> str:
         """The value of `Set-Cookie`: for this session of the browser, and out of reach for scripts and other sites."""
-        return f"{COOKIE}={self.session}; Path=/; HttpOnly; SameSite=Strict"
+        return f"{self.cookie_name}={self.session}; Path=/; HttpOnly; SameSite=Strict"
 
     def admits(self, token: str) -> bool:
         """Whether `token` is ours, in constant time."""
@@ -114,7 +118,7 @@ class Access:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self.admits(token):
             return None
-        if not _equal(cookies.get(COOKIE, ""), self.session):
+        if not _equal(cookies.get(self.cookie_name, ""), self.session):
             return Refusal(401, "open the address that `sottovoce client serve` printed: it carries the token")
         if not reads_page and not _equal(headers.get(CSRF_HEADER, ""), self.page_secret):
             return Refusal(403, "load the page again: this request does not come from it")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sottovoce.client.home import Home
+from sottovoce.client.language.conversation import Conversations
 from sottovoce.client.service.impressions import Impressions
 from sottovoce.client.service.log import utc
 from sottovoce.client.service.views import Privacy, Update
@@ -20,11 +21,13 @@ class Account:
         home: The device.
         user: Who the person is, among its users.
         impressions: What was shown.
+        conversations: What was said.
     """
 
     home: Home
     user: str
     impressions: Impressions
+    conversations: Conversations
     _spent: tuple[object, float | None] | None = field(default=None, init=False)
 
     def privacy(self) -> Privacy:
@@ -45,6 +48,7 @@ class Account:
             seen=tuple(sorted(seen)),
             history=self.home.histories.page(self.user, 0, 1)[0],
             impressions=self.impressions.count(self.user),
+            sentences=len(self.conversations.sentences(self.user)),
         )
 
     def _epsilon(self, delta: float) -> float | None:

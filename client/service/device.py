@@ -5,11 +5,9 @@ Whatever is asked here is computed here; nothing of it is sent anywhere.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-
 import numpy as np
 
-from sottovoce.client.home import Home
+from sottovoce.client.home import Home, forget_each
 from sottovoce.client.language.cards import CardTexts, find_writer
 from sottovoce.client.language.conversation import Conversations
 from sottovoce.client.service.account import Account
@@ -50,10 +48,11 @@ class Device:
         self._session = Session(user, models, self._people)
         self.impressions = Impressions(home.impressions_file)
         self.lists = Lists(self._session, self.impressions)
-        self.talks = Talks(self._session, self.lists, Conversations(home.conversations_file))
+        conversations = Conversations(home.conversations_file)
+        self.talks = Talks(self._session, self.lists, conversations)
         self.log = Log(self._session, home.histories)
         self.texts = Texts(self._session, CardTexts(find_writer()))
-        self.account = Account(home, user, self.impressions)
+        self.account = Account(home, user, self.impressions, conversations)
 
     def close(self) -> None:
         """Write what waits, and let go of the home."""
@@ -79,10 +78,13 @@ class Device:
         """Delete everything that names an item or a category, or all there is; how many entries of the log.
 
         Raises:
-            DataError: it could not be deleted.
+            NotForgottenError: a part of it could not be deleted.
         """
-        with ExitStack() as others:
-            others.callback(self.texts.written.forget)
-            others.callback(self.lists.forget)
-            others.callback(self.impressions.forget, self.user, subject)
-            return self.home.forget(self.user, subject)
+        gone, *_ = forget_each(
+            self.home.folder,
+            lambda: self.home.forget(self.user, subject),
+            lambda: self.impressions.forget(self.user, subject),
+            self.lists.forget,
+            self.texts.written.forget,
+        )
+        return int(gone or 0)

@@ -3,7 +3,8 @@
 isort:skip_file
 What an app on the same device may ask of Sottovoce. Nothing of it needs a network, and nothing of it leaves the device.
 
-Transport    plaintext HTTP/2 on 127.0.0.1; the port and the token stand in `service.json` in the home folder (mode 0600).
+Transport    plaintext HTTP/2 on 127.0.0.1; the port and the token stand in the home folder (mode 0600), in `service.json`,
+             or in the `service-….json` that names the `user` who is served, where a device has several.
 Token        every call carries the metadata `authorization: Bearer TOKEN`; without it: UNAUTHENTICATED. A process of
              another user of the machine: PERMISSION_DENIED.
 Deadlines    set one on every call but WatchModel. What was begun is finished, so that a feedback which ended in
@@ -150,7 +151,7 @@ class Recommendation(_message.Message):
     def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reason]:
-        """The items of the history that lift it most."""
+        """The items of the history, and of what was liked, that lift it most."""
 
     def __init__(
         self,
@@ -178,20 +179,24 @@ class Reason(_message.Message):
     ITEM_ID_FIELD_NUMBER: _builtins.int
     TITLE_FIELD_NUMBER: _builtins.int
     EFFECT_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     title: _builtins.str
     effect: _builtins.float
     """What it adds to the score."""
+    kind: _builtins.str
+    """What the person has to do with it: history, liked or disliked."""
     def __init__(
         self,
         *,
         item_id: _builtins.str = ...,
         title: _builtins.str = ...,
         effect: _builtins.float = ...,
+        kind: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effect", b"effect", "item_id", b"item_id", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effect", b"effect", "item_id", b"item_id", "kind", b"kind", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -240,7 +245,7 @@ class ExplainReply(_message.Message):
     """Its place in the whole list now, counted from 1; 0 if it is not in it."""
     @_builtins.property
     def history(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reason]:
-        """One term per item of the history: with `popularity` they sum to `score`."""
+        """One term per item of the history, and of what was liked or disliked: with `popularity` they sum to `score`."""
 
     @_builtins.property
     def without(self) -> _containers.RepeatedCompositeFieldContainer[Global___Without]: ...
@@ -326,22 +331,26 @@ class SayRequest(_message.Message):
     SENTENCE_FIELD_NUMBER: _builtins.int
     TAKE_AWAY_FIELD_NUMBER: _builtins.int
     N_FIELD_NUMBER: _builtins.int
+    LIKE_ITEM_ID_FIELD_NUMBER: _builtins.int
     sentence: _builtins.str
     """At most 4,000 bytes, in English or Chinese; wishes in many languages. Empty: nothing is said."""
     take_away: _builtins.int
     """Take the chip at this place away instead."""
     n: _builtins.int
     """How many; 0 means 10, at most 100."""
+    like_item_id: _builtins.str
+    """Ask for more like this item instead."""
     def __init__(
         self,
         *,
         sentence: _builtins.str = ...,
         take_away: _builtins.int | None = ...,
         n: _builtins.int = ...,
+        like_item_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_take_away", b"_take_away", "take_away", b"take_away"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_take_away", b"_take_away", "n", b"n", "sentence", b"sentence", "take_away", b"take_away"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_take_away", b"_take_away", "like_item_id", b"like_item_id", "n", b"n", "sentence", b"sentence", "take_away", b"take_away"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__take_away: _TypeAlias = _typing.Literal["take_away"]  # noqa: Y015
     _WhichOneofArgType__take_away: _TypeAlias = _typing.Literal["_take_away", b"_take_away"]  # noqa: Y015
@@ -420,43 +429,53 @@ class SendFeedbackRequest(_message.Message):
         LIKE: SendFeedbackRequest._Kind.ValueType  # 1
         DISLIKE: SendFeedbackRequest._Kind.ValueType  # 2
         NOT_NOW: SendFeedbackRequest._Kind.ValueType  # 3
-        """Leave it out of the lists, without a judgement."""
+        """Leave it out of the lists for 30 days, without a judgement."""
         HIDE_CATEGORY: SendFeedbackRequest._Kind.ValueType  # 4
         """`subject` is a category."""
         INTERACTION: SendFeedbackRequest._Kind.ValueType  # 5
         """The person met the item: watched, bought, read."""
         UNDO: SendFeedbackRequest._Kind.ValueType  # 6
-        """Take back the last feedback that stands, whoever sent it; `subject` stays empty."""
+        """Take back the feedback that `undoes` names; without it, the last thing said that stands, whoever said it. An
+        INTERACTION is something done: it goes by its id alone. `subject` stays empty.
+        """
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
     KIND_UNSPECIFIED: SendFeedbackRequest.Kind.ValueType  # 0
     LIKE: SendFeedbackRequest.Kind.ValueType  # 1
     DISLIKE: SendFeedbackRequest.Kind.ValueType  # 2
     NOT_NOW: SendFeedbackRequest.Kind.ValueType  # 3
-    """Leave it out of the lists, without a judgement."""
+    """Leave it out of the lists for 30 days, without a judgement."""
     HIDE_CATEGORY: SendFeedbackRequest.Kind.ValueType  # 4
     """`subject` is a category."""
     INTERACTION: SendFeedbackRequest.Kind.ValueType  # 5
     """The person met the item: watched, bought, read."""
     UNDO: SendFeedbackRequest.Kind.ValueType  # 6
-    """Take back the last feedback that stands, whoever sent it; `subject` stays empty."""
+    """Take back the feedback that `undoes` names; without it, the last thing said that stands, whoever said it. An
+    INTERACTION is something done: it goes by its id alone. `subject` stays empty.
+    """
 
     KIND_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
+    UNDOES_FIELD_NUMBER: _builtins.int
     kind: Global___SendFeedbackRequest.Kind.ValueType
     subject: _builtins.str
     """An item id; for HIDE_CATEGORY a category."""
+    undoes: _builtins.int
+    """For UNDO: the `id` of the feedback."""
     def __init__(
         self,
         *,
         kind: Global___SendFeedbackRequest.Kind.ValueType = ...,
         subject: _builtins.str = ...,
+        undoes: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_undoes", b"_undoes", "undoes", b"undoes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_undoes", b"_undoes", "kind", b"kind", "subject", b"subject", "undoes", b"undoes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__undoes: _TypeAlias = _typing.Literal["undoes"]  # noqa: Y015
+    _WhichOneofArgType__undoes: _TypeAlias = _typing.Literal["_undoes", b"_undoes"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__undoes) -> _WhichOneofReturnType__undoes | None: ...
 
 Global___SendFeedbackRequest: _TypeAlias = SendFeedbackRequest  # noqa: Y015
 
@@ -465,16 +484,20 @@ class SendFeedbackReply(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBJECT_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
     """What the feedback was about; for UNDO, what was taken back."""
+    id: _builtins.int
+    """By which UNDO knows it, until something is forgotten."""
     def __init__(
         self,
         *,
         subject: _builtins.str = ...,
+        id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -3,7 +3,8 @@
 isort:skip_file
 What an app on the same device may ask of Sottovoce. Nothing of it needs a network, and nothing of it leaves the device.
 
-Transport    plaintext HTTP/2 on 127.0.0.1; the port and the token stand in `service.json` in the home folder (mode 0600).
+Transport    plaintext HTTP/2 on 127.0.0.1; the port and the token stand in the home folder (mode 0600), in `service.json`,
+             or in the `service-….json` that names the `user` who is served, where a device has several.
 Token        every call carries the metadata `authorization: Bearer TOKEN`; without it: UNAUTHENTICATED. A process of
              another user of the machine: PERMISSION_DENIED.
 Deadlines    set one on every call but WatchModel. What was begun is finished, so that a feedback which ended in

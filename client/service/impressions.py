@@ -41,7 +41,8 @@ class Impressions:
     def __init__(self, path: Path) -> None:
         self._database = Database(path, _MIGRATIONS)
         self._waiting: list[_Row] = []
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of what waits: never held while SQLite is
+        self._writing = threading.Lock()  # of the file: what is being written is not forgotten meanwhile
         self._ending = threading.Event()
         self._writer = threading.Thread(target=self._write_behind, name="impressions", daemon=True)
         self._writer.start()
@@ -55,37 +56,46 @@ class Impressions:
 
     def count(self, user: str) -> int:
         """How often something was shown."""
-        with self._lock:
-            waiting = sum(row[0] == user for row in self._waiting)
-            try:
-                with self._database.transaction(write=False) as connection:
-                    query = "SELECT COUNT(*) FROM impression WHERE user = ?"
-                    return waiting + int(connection.execute(query, (user,)).fetchone()[0])
-            except DataError:  # a full disk at the first list: nothing is written yet
-                return waiting
+        with self._writing:
+            with self._lock:
+                waiting = sum(row[0] == user for row in self._waiting)
+            with self._database.transaction(write=False) as connection:
+                query = "SELECT COUNT(*) FROM impression WHERE user = ?"
+                return waiting + int(connection.execute(query, (user,)).fetchone()[0])
 
     def forget(self, user: str, item: str | None = None) -> None:
         """Delete what was noted of one item, or everything."""
-        with self._lock:
-            self._waiting = [row for row in self._waiting if row[0] != user or (item is not None and row[1] != item)]
-            _delete(self._database, user, item)
-        self._database.scrub()
+        with self._writing:
+            with self._lock:
+                self._waiting = [
+                    row for row in self._waiting if row[0] != user or (item is not None and row[1] != item)
+                ]
+            _forget(self._database, user, item)
 
     def flush(self) -> None:
-        """Write what waits; what cannot be written waits on."""
-        with self._lock:
-            if not self._waiting:
-                return
-            with self._database.transaction() as connection:
-                insert = "INSERT INTO impression (user, item, at, place, basis) VALUES (?, ?, ?, ?, ?)"
-                connection.executemany(insert, self._waiting)
-                connection.execute("DELETE FROM impression WHERE id <= (SELECT MAX(id) FROM impression) - ?", (KEPT,))
-            self._waiting = []
+        """Write what waits, while lists go on; what cannot be written waits on."""
+        with self._writing:
+            with self._lock:
+                rows, self._waiting = self._waiting, []
+            try:
+                self._write(rows)
+            except BaseException:
+                with self._lock:
+                    self._waiting = (rows + self._waiting)[-KEPT:]
+                raise
 
     def close(self) -> None:
         """Write what waits, and end."""
         self._ending.set()
         self._writer.join(timeout=10)
+
+    def _write(self, rows: list[_Row]) -> None:
+        if not rows:
+            return
+        with self._database.transaction() as connection:
+            insert = "INSERT INTO impression (user, item, at, place, basis) VALUES (?, ?, ?, ?, ?)"
+            connection.executemany(insert, rows)
+            connection.execute("DELETE FROM impression WHERE id <= (SELECT MAX(id) FROM impression) - ?", (KEPT,))
 
     def _write_behind(self) -> None:
         ending = False
@@ -103,12 +113,13 @@ def forget_impressions(path: Path, user: str | None, item: str | None) -> None:
     Raises:
         DataError: it could not be deleted.
     """
-    database = Database(path, _MIGRATIONS)
-    _delete(database, user, item)
-    database.scrub()
+    _forget(Database(path, _MIGRATIONS), user, item)
 
 
-def _delete(database: Database, user: str | None, item: str | None) -> None:
+def _forget(database: Database, user: str | None, item: str | None) -> None:
+    if not database.begun:
+        return
     query = "DELETE FROM impression WHERE (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR item = ?2)"
     with database.transaction() as connection:
         connection.execute(query, (user, item))
+    database.scrub()

@@ -107,7 +107,7 @@ class Lists:
         if not 0 <= weight <= 1:
             raise ConfigError("weight", weight, "from 0 to 1")
         loaded, person = self._session.now()
-        words = _masked(text)
+        words = _masked(loaded, text)
         try:
             wish = Wish(self.understood(loaded, words), weight)
             listing = self._listing(loaded, person, wanted, Basis.WISH, wish)
@@ -128,7 +128,8 @@ class Lists:
             NoModelError, NotFoundError
         """
         loaded, person = self._session.now()
-        return reasons.why(loaded, person, loaded.position(item_id), self._wish(loaded, text, weight, like))
+        anchor = (loaded.position(like),) if like else ()  # a list of what is like an item does not hold the item
+        return reasons.why(loaded, person, loaded.position(item_id), self._wish(loaded, text, weight, like), anchor)
 
     def search(self, text: str) -> tuple[Item, ...]:
         """Items whose titles hold `text`; where none does, whose texts hold most of its words.
@@ -216,7 +217,7 @@ class Lists:
         if like:
             return loaded.recommender.wish_like(loaded.position(like))
         try:
-            return Wish(self.understood(loaded, _masked(text)), weight) if text.strip() else None
+            return Wish(self.understood(loaded, _masked(loaded, text)), weight) if text.strip() else None
         except EncoderError:
             return None
 
@@ -226,5 +227,5 @@ def _check_length(text: str) -> None:
         raise TooLongError(f"the words are too long: at most {MOST_WORDS_BYTES} bytes")
 
 
-def _masked(text: str) -> str:
-    return mask_personal(text.encode(errors="replace").decode())
+def _masked(loaded: Loaded, text: str) -> str:
+    return mask_personal(text.encode(errors="replace").decode(), loaded.recommender.mentions)

@@ -26,8 +26,11 @@ class Log:
     session: Session
     histories: HistoryStore
 
-    def feedback(self, kind: str, subject: str) -> None:
+    def feedback(self, kind: str, subject: str) -> int:
         """Keep what the person says of an item, or of a category; it counts from the next list on.
+
+        Returns:
+            By which number it can be undone.
 
         Raises:
             NoModelError, NotFoundError, ConfigError
@@ -40,16 +43,18 @@ class Log:
             loaded.position(subject)
         elif subject not in loaded.categories:
             raise NotFoundError("no such category")
-        self.histories.record(self.session.user, subject, kind=kind)
+        return self.histories.record(self.session.user, subject, kind=kind)
 
-    def undo(self) -> Entry:
-        """Take back the last thing that the person said and that stands.
+    def undo(self, number: int | None = None) -> Entry:
+        """Take back the feedback of this number; without one, the last thing that the person said and that stands.
+
+        What they did (an interaction, of which some app may have told) goes by its number alone.
 
         Raises:
             NotFoundError: nothing stands.
             DataError: it could not be taken back.
         """
-        event = self.histories.undo(self.session.user)
+        event = self.histories.undo(self.session.user, number, interactions=number is not None)
         if event is None:
             raise NotFoundError("there is nothing to undo")
         return self._entry(event)

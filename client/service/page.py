@@ -5,10 +5,8 @@ Every answer is JSON; an error is `{"code": …, "message": …}`, where the pag
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
-import sqlite3
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -21,11 +19,15 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from sottovoce.client.database import is_full
+from sottovoce.client.home import NotForgottenError
 from sottovoce.client.service.access import Access
 from sottovoce.client.service.device import Device
 from sottovoce.client.service.guard import Guard
 from sottovoce.client.service.lists import MOST_CARDS, MOST_WORDS_BYTES, TooLongError, Wanted
+from sottovoce.client.service.log import utc
 from sottovoce.client.service.models import NoModelError, NotFoundError
+from sottovoce.client.service.people import NOT_NOW_DAYS
 from sottovoce.common.domains import domain_of
 from sottovoce.common.errors import InputError, SottovoceError
 
@@ -67,10 +69,18 @@ class Said(_Body):
     subject: Annotated[str, Field(min_length=1, max_length=1000)]
 
 
-class Spoke(_Body):
-    """One sentence of a conversation."""
+class ToUndo(_Body):
+    """Which feedback; the last thing said, if none is named."""
 
-    sentence: str
+    id: Annotated[int, Field(ge=1, lt=2**63)] | None = None
+
+
+class Spoke(_Body):
+    """One sentence of a conversation; or an item, for more like it."""
+
+    sentence: str = ""
+    like: str = ""
+    chinese: bool = False
     n: Count = 12
 
 
@@ -120,6 +130,8 @@ def _lists(app: FastAPI, device: Device) -> None:
 
     @app.post("/api/say")
     def say(spoke: Spoke) -> Response:
+        if spoke.like:
+            return _told(device.talks.like(spoke.like, spoke.n, spoke.chinese))
         return _told(device.talks.say(spoke.sentence, spoke.n))
 
     @app.post("/api/unsay")
@@ -151,12 +163,11 @@ def _lists(app: FastAPI, device: Device) -> None:
 def _log(app: FastAPI, device: Device) -> None:
     @app.post("/api/feedback")
     def feedback(said: Said) -> Response:
-        device.log.feedback(said.kind, said.subject)
-        return _json({"kept": True})
+        return _json({"id": device.log.feedback(said.kind, said.subject)})
 
     @app.post("/api/undo")
-    def undo() -> Response:
-        return _told(device.log.undo())
+    def undo(what: ToUndo | None = None) -> Response:
+        return _told(device.log.undo(None if what is None else what.id))
 
     @app.get("/api/history")
     def history(offset: Annotated[int, Query(ge=0)] = 0, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> Response:
@@ -170,7 +181,13 @@ def _log(app: FastAPI, device: Device) -> None:
 
     @app.get("/api/export")
     def export() -> Response:
-        return _json({"events": [json.loads(line) for line in device.log.export()]})
+        said = [{"at": utc(at), "said": words} for at, words in device.talks.kept.sentences(device.user)]
+        return _json({"events": [json.loads(line) for line in device.log.export()], "conversation": said})
+
+    @app.post("/api/conversation/clear")
+    def clear_conversation() -> Response:
+        device.talks.kept.forget(device.user)
+        return _json({"cleared": True})
 
     @app.post("/api/impressions/clear")
     def clear_impressions() -> Response:
@@ -191,6 +208,7 @@ def _facts(app: FastAPI, device: Device) -> None:
             "categories": () if loaded is None else loaded.categories,
             "domain": domain.name,
             "wording": domain.wording,
+            "not_now_days": NOT_NOW_DAYS,
         })  # fmt: skip
 
     @app.get("/api/profile")
@@ -246,6 +264,7 @@ def _failure(status: int, code: str, message: str) -> Response:
 
 
 _STATUS: tuple[tuple[Callable[[Exception], bool], int, str], ...] = (
+    (lambda error: isinstance(error, NotForgottenError), 503, "not_forgotten"),
     (lambda error: is_full(error), 507, "disk_full"),
     (lambda error: isinstance(error, NoModelError), 409, "no_model"),
     (lambda error: isinstance(error, NotFoundError), 404, "not_found"),
@@ -274,14 +293,3 @@ def _defect(_: Request, error: Exception) -> Response:
     """The page stays up, whatever is wrong with us; the log names the place, and nothing of the person."""
     logging.getLogger(__name__).error("a defect of ours: %s", type(error).__name__)
     return _failure(500, "failed", f"a defect of ours: {type(error).__name__}")
-
-
-def is_full(error: BaseException | None) -> bool:
-    """Whether a full disk is behind an error."""
-    while error is not None:
-        if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
-            return True
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        error = error.__cause__
-    return False

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +16,10 @@ from sottovoce.client.service.models import Loaded, Models
 from sottovoce.client.taste import Feedback
 from sottovoce.common.history import IntArray
 
+NOT_NOW_DAYS = 30
+"""How long what is not wanted for now stays out of the lists."""
+_DAY_S = 86_400.0
+
 
 @dataclass(frozen=True)
 class Person:
@@ -23,11 +29,13 @@ class Person:
         history: Oldest first.
         feedback: What was said of items and categories.
         met: How many items the history has, those included that the catalogue lacks.
+        until: Seconds since 1970 when the first of what is put off comes back: the feedback holds until then.
     """
 
     history: IntArray
     feedback: Feedback
     met: int
+    until: float = float("inf")
 
     @property
     def unknown(self) -> bool:
@@ -35,12 +43,13 @@ class Person:
         return not (len(self.history) or self.feedback.liked or self.feedback.disliked)
 
 
-def person_of(taste: Taste, recommender: Recommender, before: tuple[Taste, Person] | None = None) -> Person:
+def person_of(taste: Taste, recommender: Recommender, now: float, before: tuple[Taste, Person] | None = None) -> Person:
     """Where a person stands, in terms of one model's catalogue.
 
     Args:
         taste: In terms of ids.
         recommender: Has the catalogue.
+        now: Seconds since 1970.
         before: An earlier taste and person, by the same catalogue: where the history has only grown since, what was
             found of it is not looked up again.
     """
@@ -48,14 +57,14 @@ def person_of(taste: Taste, recommender: Recommender, before: tuple[Taste, Perso
     def positions(ids: frozenset[str]) -> tuple[int, ...]:
         return tuple(np.sort(recommender.positions(tuple(ids))).tolist())
 
-    feedback = Feedback(
-        positions(taste.liked), positions(taste.disliked), positions(frozenset(taste.not_now)), taste.hidden_categories
-    )
+    due = {item: since + NOT_NOW_DAYS * _DAY_S for item, since in taste.not_now.items()}
+    put_off = frozenset(item for item, back in due.items() if back > now)
+    feedback = Feedback(positions(taste.liked), positions(taste.disliked), positions(put_off), taste.hidden_categories)
     known, found = ((), np.zeros(0, np.int64)) if before is None else (before[0].history, before[1].history)
     if taste.history[: len(known)] != known:
         known, found = (), found[:0]
     history = np.append(found, recommender.positions(taste.history[len(known) :]))
-    return Person(history, feedback, len(taste.history))
+    return Person(history, feedback, len(taste.history), min((due[item] for item in put_off), default=float("inf")))
 
 
 class People:
@@ -64,7 +73,8 @@ class People:
     SQLite tells an open connection whether any other one has written since (`PRAGMA data_version`).
     """
 
-    def __init__(self, histories: HistoryStore, user: str) -> None:
+    def __init__(self, histories: HistoryStore, user: str, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._histories = histories
         self._user = user
         self._lock = threading.Lock()
@@ -81,11 +91,11 @@ class People:
         """
         with self._lock:
             fold, changed = self._read()
-            last = self._person
-            if last is None or last[0] is not recommender or changed:
+            last, now = self._person, self._clock()
+            if last is None or last[0] is not recommender or changed or now >= last[2].until:
                 taste = fold.taste()
                 before = None if last is None or last[0] is not recommender else last[1:]
-                self._person = last = recommender, taste, person_of(taste, recommender, before)
+                self._person = last = recommender, taste, person_of(taste, recommender, now, before)
             return last[2]
 
     def _read(self) -> tuple[Fold, bool]:

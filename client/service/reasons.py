@@ -9,7 +9,7 @@ import numpy as np
 from sottovoce.client.recommender import Explanation
 from sottovoce.client.service.models import Loaded
 from sottovoce.client.service.people import Person
-from sottovoce.client.service.views import Card, Part, Term, Why, Without
+from sottovoce.client.service.views import Card, Part, Source, Term, Why, Without
 from sottovoce.client.taste import Wish, summands
 
 REASONS, WITHOUT = 3, 2
@@ -23,7 +23,7 @@ def cards(
         person.history, [item for item, _ in scored], feedback=person.feedback, wish=wish
     )
     average = summands(person.history, person.feedback, wish).popularity * loaded.average
-    return tuple(_card(loaded, each, share, average) for each, (_, share) in zip(told, scored, strict=True))
+    return tuple(_card(loaded, person, each, share, average) for each, (_, share) in zip(told, scored, strict=True))
 
 
 def why(loaded: Loaded, person: Person, item: int, wish: Wish | None, exclude: Collection[int] = ()) -> Why:
@@ -56,19 +56,27 @@ def why(loaded: Loaded, person: Person, item: int, wish: Wish | None, exclude: C
         content=float(told.content.sum()),
         correction=float(told.correction.sum()),
         blocks=tuple(Part(name, float(part.sum())) for name, part in blocks.items()),
-        history=tuple(Term(*loaded.named(place), effect) for place, effect in effects.items()),
+        history=tuple(_term(loaded, person, place, effect) for place, effect in effects.items()),
         rank=rank,
         items=listable,
         without=tuple(without),
     )
 
 
-def _card(loaded: Loaded, told: Explanation, share: float | None, average: float) -> Card:
-    items, effects = told.by_item()
+def _card(loaded: Loaded, person: Person, told: Explanation, share: float | None, average: float) -> Card:
+    items, effects = told.by_item(2)  # what is disliked may lift an item too, but is no reason that a person would see
     public = loaded.item(told.item)
     strongest = np.argsort(-effects, kind="stable")[:REASONS]
     return Card(
         public.item_id, public.title, public.year, public.categories, told.score - average, share,
         told.popularity - average, told.wish,
-        tuple(Term(*loaded.named(items[row]), float(effects[row])) for row in strongest if effects[row] > 0),
+        tuple(_term(loaded, person, int(items[row]), float(effects[row])) for row in strongest if effects[row] > 0),
     )  # fmt: skip
+
+
+def _term(loaded: Loaded, person: Person, place: int, effect: float) -> Term:
+    said = person.feedback
+    kind = Source.DISLIKED if place in said.disliked else Source.HISTORY
+    if kind is Source.HISTORY and place in said.liked and place not in person.history:
+        kind = Source.LIKED
+    return Term(*loaded.named(place), effect, kind)

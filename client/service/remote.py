@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 import grpc
 from grpc import aio
 
+from sottovoce.client.database import is_full
 from sottovoce.client.service import device_pb2 as pb
 from sottovoce.client.service.access import Access
 from sottovoce.client.service.device import Device
 from sottovoce.client.service.device_pb2_grpc import DeviceServicer
 from sottovoce.client.service.lists import TooLongError, Wanted
 from sottovoce.client.service.models import NoModelError, NotFoundError
-from sottovoce.client.service.page import is_full
 from sottovoce.client.service.views import Basis, Listing, Model, Term
 from sottovoce.common.errors import InputError, SottovoceError
 from sottovoce.common.peer import is_foreign
@@ -93,7 +93,9 @@ class Remote(DeviceServicer):
 
         def answer() -> pb.SayReply:
             n = request.n or DEFAULT_N
-            if request.HasField("take_away") or not request.sentence:
+            if request.like_item_id:
+                spoken = self._device.talks.like(request.like_item_id, n, chinese=False)
+            elif request.HasField("take_away") or not request.sentence:
                 place = request.take_away if request.HasField("take_away") else None
                 spoken = self._device.talks.unsay(place, n, chinese=False)
             else:
@@ -108,9 +110,10 @@ class Remote(DeviceServicer):
 
         def answer() -> pb.SendFeedbackReply:
             if request.kind == pb.SendFeedbackRequest.UNDO:
-                return pb.SendFeedbackReply(subject=self._device.log.undo().subject)
-            self._device.log.feedback(_KINDS.get(request.kind, "unspecified"), request.subject)
-            return pb.SendFeedbackReply(subject=request.subject)
+                undone = self._device.log.undo(request.undoes if request.HasField("undoes") else None)
+                return pb.SendFeedbackReply(subject=undone.subject)
+            number = self._device.log.feedback(_KINDS.get(request.kind, "unspecified"), request.subject)
+            return pb.SendFeedbackReply(subject=request.subject, id=number)
 
         return await _answered(answer, context)
 
@@ -273,7 +276,7 @@ def _listed(listing: Listing) -> pb.RecommendReply:
 
 
 def _term(term: Term) -> pb.Reason:
-    return pb.Reason(item_id=term.item_id, title=term.title, effect=term.effect)
+    return pb.Reason(item_id=term.item_id, title=term.title, effect=term.effect, kind=term.kind.value)
 
 
 def _model(model: Model) -> pb.ModelInUse:

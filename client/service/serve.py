@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
+import logging
 import os
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import uvicorn
 
+from sottovoce.client.histories import OWNER
 from sottovoce.client.home import Home
 from sottovoce.client.service.access import Access
 from sottovoce.client.service.device import Device
@@ -23,8 +30,8 @@ from sottovoce.common.errors import ConfigError
 
 LOOPBACK = "127.0.0.1"
 BACKLOG = 256
-ADDRESS_FILE = "service.json"
-"""In the home folder, for its owner's eyes only: where the service listens, and its token."""
+ANSWERS_S = 2.0
+"""How long a service that runs already may take to say so."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +63,10 @@ def serve(
         ready: Called once both listen.
 
     Raises:
-        ConfigError: a port is taken.
+        ConfigError: a port is taken, or the person's page is served already.
         DataError: the home cannot be used.
     """
+    _refuse_second(address_file(home, user))
     signal.signal(signal.SIGTERM, _end)  # uvicorn raises it again once it has ended
     device = Device(home, Models(home, bundle), user)
     try:
@@ -83,14 +91,44 @@ async def _serve(device: Device, port: int, grpc_port: int, ready: Callable[[Add
     addresses = Addresses(
         f"http://{LOOPBACK}:{access.port}/?token={access.token}", f"{LOOPBACK}:{remote_port}", access.token
     )
-    file = device.home.folder / ADDRESS_FILE
+    file = address_file(device.home, device.user)
     try:
-        _write(file, addresses)
+        try:
+            _write(file, addresses, device.user)
+        except OSError as error:  # a full disk keeps nobody from reading what is there
+            logging.getLogger(__name__).warning("apps will not find this service: %s: %s", file, error.strerror)
         ready(addresses)
         await uvicorn.Server(config).serve(sockets=[listening])
     finally:
         file.unlink(missing_ok=True)
         await remote.stop(grace=1)
+
+
+def address_file(home: Home, user: str) -> Path:
+    """Where a person's service says where it listens, and its token: in the home folder, for its owner's eyes only.
+
+    Each person has a file of their own, whose name does not tell theirs.
+    """
+    own = "" if user == OWNER else f"-{hashlib.sha256(user.encode()).hexdigest()[:16]}"
+    return home.folder / f"service{own}.json"
+
+
+def _refuse_second(file: Path) -> None:
+    """One service a person: a second one would take the first one's address away.
+
+    Raises:
+        ConfigError: the service that the file names answers to its token; who was killed does not.
+    """
+    try:
+        written = json.loads(file.read_text(encoding="utf-8"))
+        page = urlsplit(written["page"])
+        with closing(HTTPConnection(LOOPBACK, page.port, timeout=ANSWERS_S)) as wire:
+            wire.request("GET", "/api/status", headers={"authorization": f"Bearer {written['token']}"})
+            answers = wire.getresponse().status == HTTPStatus.OK
+    except (OSError, ValueError, LookupError, HTTPException):
+        return
+    if answers:
+        raise ConfigError("--user", written["user"], f"somebody whose page is not open yet: end {page.netloc} first")
 
 
 def _end(*_: object) -> None:
@@ -111,9 +149,9 @@ def _listen(option: str, port: int) -> socket.socket:
     return listening
 
 
-def _write(path: Path, addresses: Addresses) -> None:
+def _write(path: Path, addresses: Addresses, user: str) -> None:
     """Private from its first byte on."""
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump({"page": addresses.page, "grpc": addresses.grpc, "token": addresses.token}, file)
+        json.dump({**asdict(addresses), "user": user}, file)

@@ -56,6 +56,16 @@ class Talks:
         """
         return self._turn(lambda talk, asker: talk.say(asker, sentence), n)
 
+    def like(self, item_id: str, n: int, chinese: bool) -> Spoken:
+        """The conversation with one constraint more: like the item of this id.
+
+        Raises:
+            NoModelError, NotFoundError, ConfigError
+            DataError: it could not be kept.
+        """
+        self.session.models.current().position(item_id)
+        return self._turn(lambda talk, asker: talk.like(asker, item_id, chinese), n)
+
     def unsay(self, place: int | None, n: int, chinese: bool) -> Spoken:
         """The conversation as it stands, without the constraint at `place`, if one is named."""
         return self._turn(

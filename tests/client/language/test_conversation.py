@@ -12,6 +12,9 @@ from wishes import CHINESE, ENGLISH, REFINEMENTS, Right
 
 from sottovoce.client.language.conversation import Conversations, Talk, Turn
 from sottovoce.client.language.listing import Asker
+from sottovoce.client.language.parse import parse
+from sottovoce.client.language.request import Like
+from sottovoce.client.language.vocabulary import Vocabulary
 from sottovoce.client.recommender import Recommender
 from sottovoce.client.taste import Feedback
 from sottovoce.common.errors import ConfigError
@@ -183,3 +186,22 @@ def test_nothing_is_guessed_where_rules_know_or_it_is_chinese(talk: Talk, senten
 
 def test_a_guess_that_nobody_can_make_costs_nothing(talk: Talk) -> None:
     assert [chip.kind for chip in talk.say(NOBODY, "tumbleweed and spurs").chips] == ["wanted"]
+
+
+def test_every_title_is_read_as_the_item_that_it_names(films: Films) -> None:
+    """As it stands in the catalogue, with years, places and words of negation in it: of items called alike, one."""
+    table = films[0].model.table
+    vocabulary = Vocabulary.of(table)
+    for title in table.titles:
+        (like,) = parse(f"like {title}", vocabulary).constraints
+        assert isinstance(like, Like) and like.title == title
+
+
+def test_more_like_an_item_is_asked_for_by_its_id(films: Films, talk: Talk) -> None:
+    table = films[0].model.table
+    turn = talk.like(NOBODY, table.ids[5])
+    assert turn.request.constraints == (Like(item=table.ids[5], title=table.titles[5]),)
+    assert table.ids[5] not in {table.ids[each.item] for each in turn.listed}
+    assert talk.now(NOBODY).request == turn.request
+    with pytest.raises(ConfigError, match="an item of the catalogue"):
+        talk.like(NOBODY, "nothing")

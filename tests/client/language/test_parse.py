@@ -128,3 +128,17 @@ def test_years_leave_the_other_words() -> None:
     found, rest = find_years("an old detective movie", Clock(1998))
     assert [(each.low, each.high) for each in found] == [(None, 1968)]
     assert rest.split() == ["an", "detective", "movie"]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "others"),
+    [
+        ("like Toy Story (1995)", ()),
+        ("something like “Toy Story” (1995)", ()),
+        ("像《Toy Story (1995)》", ()),
+        ("like Toy Story (1995), but from the 80s", (Between(attribute="year", low=1980, high=1989),)),
+    ],
+)
+def test_the_year_of_a_title_that_is_named_is_no_constraint(sentence: str, others: tuple[Between, ...]) -> None:
+    reading = parse(sentence, FILMS, SHOWN)
+    assert reading.constraints == (Like(item="1", title="Toy Story (1995)"), *others)

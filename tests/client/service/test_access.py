@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from sottovoce.client.service.access import COOKIE, CSRF_HEADER, SECURITY_HEADERS, Access
+from sottovoce.client.service.access import CSRF_HEADER, SECURITY_HEADERS, Access
 
 ACCESS = Access(8765, "a-token-of-more-than-twenty-letters")
 HOST = {"host": "127.0.0.1:8765"}
 BEARER = {"authorization": f"Bearer {ACCESS.token}"}
-COOKIES = {COOKIE: ACCESS.session}
+COOKIES = {ACCESS.cookie_name: ACCESS.session}
 PAGE = {CSRF_HEADER: ACCESS.page_secret}
 
 
@@ -65,7 +65,7 @@ def test_other_hosts_and_origins_are_refused(headers: dict[str, str], status: in
         ({"authorization": "Bearer wrong"}, {}, False, 401),
         ({"authorization": f"Basic {ACCESS.token}"}, {}, False, 401),
         ({"authorization": "Bearer "}, {}, False, 401),
-        ({}, {COOKIE: ACCESS.token}, True, 401),
+        ({}, {ACCESS.cookie_name: ACCESS.token}, True, 401),
         ({"authorization": "Bearer ünïcode"}, {}, False, 401),
     ],
 )

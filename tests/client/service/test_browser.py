@@ -18,7 +18,7 @@ from sottovoce.client.home import Home
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 axe_module = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
 
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect  # noqa: E402
+from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, expect  # noqa: E402
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or ""
 pytestmark = [
@@ -197,6 +197,84 @@ def test_the_privacy_view_says_that_nothing_left(visit: Visit) -> None:
     expect(visit.page.locator("main")).to_contain_text("ε = 0 of at most")
     visit.page.get_by_role("button", name="Delete what I was shown").click()
     expect(visit.page.locator("main")).to_contain_text("What you were shown: 0 times")
+
+
+def test_what_was_said_in_talk_is_told_and_deleted(visit: Visit) -> None:
+    visit.go("talk")
+    visit.page.locator("#sentence").fill("no horror")
+    visit.page.keyboard.press("Enter")
+    expect(visit.page.locator(".asked-for li")).to_have_count(1)
+    visit.go("privacy")
+    expect(visit.page.locator("main")).to_contain_text("Sentences that you said in Talk: 1")
+    visit.page.get_by_role("button", name="Delete what I said").click()
+    expect(visit.page.locator("main")).to_contain_text("Sentences that you said in Talk: 0")
+
+
+def test_more_like_this_in_talk_is_one_chip(visit: Visit) -> None:
+    visit.go("talk")
+    visit.page.locator(".card summary").first.click()
+    visit.page.get_by_role("button", name="More like this").first.click()
+    expect(visit.page.locator(".asked-for li")).to_have_count(1)
+    expect(visit.page.locator(".asked-for li")).to_contain_text("like Space Ghosts (1994)")
+    visit.page.locator(".asked-for button").click()
+    expect(visit.page.locator(".asked-for li")).to_have_count(0)
+
+
+def test_undo_takes_back_what_the_toast_speaks_of(visit: Visit) -> None:
+    visit.act("like")
+    Home(visit.running.home).histories.record("owner", "i9", kind="dislike")  # by an app, meanwhile
+    visit.page.get_by_role("button", name="Undo").click()
+    expect(visit.page.locator("#toast")).to_contain_text("Undone: Space Ghosts (1994) (liked).")
+    taste = Home(visit.running.home).histories.taste()
+    assert (taste.history, set(taste.disliked)) == ((), {"i9"})
+
+
+def test_who_only_dislikes_is_told_so(visit: Visit) -> None:
+    visit.act("dislike")
+    expect(visit.page.locator(".head")).to_contain_text("From what you dislike")
+    expect(visit.page.locator(".reasons .label")).to_have_count(0)
+    visit.page.locator(".card summary").first.click()
+    visit.page.get_by_role("button", name="Why exactly?").first.click()
+    expect(visit.page.get_by_role("dialog")).to_contain_text("You dislike Space Ghosts (1994)")
+
+
+def test_words_stand_above_what_was_watched(visit: Visit) -> None:
+    visit.act("like")
+    visit.act("like")
+    visit.page.locator(".card summary").first.click()
+    visit.page.get_by_role("button", name="More like this").first.click()
+    expect(visit.page.locator("main h1")).to_contain_text("More like")
+    card = visit.page.locator(".card", has=visit.page.locator(".label", has_text="Because of")).first
+    read = card.locator(".reasons").inner_text()
+    assert read.index("Likeness to what you chose") < read.index("Because of")
+
+
+def test_a_section_begins_at_its_top(visit: Visit) -> None:
+    visit.page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    assert visit.page.evaluate("window.scrollY") > 200
+    visit.page.evaluate("location.hash = '#/talk'")
+    expect(visit.page.locator("main:not([aria-busy]) h1")).to_have_text("Talk")
+    assert visit.page.evaluate("window.scrollY") == 0
+
+
+@pytest.mark.parametrize("visit", [{"viewport": ViewportSize(width=375, height=700)}], indirect=True)
+def test_on_a_phone_no_name_is_cut(visit: Visit) -> None:
+    for section in SECTIONS[1:]:
+        visit.page.evaluate(f"location.hash = '#/{section}'")
+        expect(visit.page.locator("main:not([aria-busy]) h1")).to_be_visible()
+        box = visit.page.locator("nav a[aria-current]").bounding_box()
+        assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 375, section
+    visit.page.route("**/api/profile", _with_a_documentary)
+    visit.go("taste")
+    expect(visit.page.locator(".bars")).to_contain_text("Documentary")
+    for name in visit.page.locator(".bars .name").all():
+        assert name.evaluate("each => each.getBBox().x") >= 0
+
+
+def _with_a_documentary(route: Route) -> None:
+    profile = route.fetch().json()
+    share = {"category": "Documentary", "probability": 0.01, "everybody": 0.01}
+    route.fulfill(json={**profile, "shares": [*profile["shares"], share]})
 
 
 def test_a_long_history_is_paged(visit: Visit) -> None:

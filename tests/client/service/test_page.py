@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 from sottovoce.client.database import Database
 from sottovoce.client.histories import Event
 from sottovoce.client.recommender import Recommender
-from sottovoce.client.service.access import COOKIE, CSRF_HEADER
+from sottovoce.client.service.access import CSRF_HEADER
 from sottovoce.client.service.device import Device
 from sottovoce.client.service.guard import MAX_BODY_BYTES
 from sottovoce.client.service.page import make_page
@@ -103,7 +103,7 @@ def test_nothing_is_told_or_done_without_the_token(device: Device, method: str, 
 
 
 def test_a_stolen_cookie_alone_changes_nothing(device: Device) -> None:
-    thief = TestClient(make_page(device, ACCESS), base_url=ORIGIN, cookies={COOKIE: ACCESS.session})
+    thief = TestClient(make_page(device, ACCESS), base_url=ORIGIN, cookies={ACCESS.cookie_name: ACCESS.session})
     assert thief.post("/api/feedback", json={"kind": "like", "subject": "i1"}).status_code == 403
     assert device.log.page(0, 10).total == 0
 
@@ -200,6 +200,27 @@ def test_a_list_s_own_wish_is_part_of_the_explanation(
         assert why["score"] == pytest.approx(card["score"], abs=1e-4)
 
 
+def test_what_is_disliked_is_no_reason_though_it_lifts_an_item(page: TestClient) -> None:
+    say(page, "dislike", "i7")
+    lifted = 0
+    for card in listed(page, n=60)["cards"]:
+        (term,) = page.post("/api/explain", json={"item": card["item_id"]}).json()["history"]
+        assert (term["item_id"], term["kind"]) == ("i7", "disliked")
+        lifted += term["effect"] > 0
+        assert card["reasons"] == []
+    assert lifted > 0
+    say(page, "like", "i9")
+    assert {term["kind"] for card in listed(page)["cards"] for term in card["reasons"]} == {"history"}
+
+
+@pytest.mark.parametrize("like", ["", "i5", "i20"])
+def test_the_rank_that_is_told_is_the_place_in_the_list(page: TestClient, like: str) -> None:
+    say(page, "like", "i7")
+    for place, card in enumerate(listed(page, like=like, n=20)["cards"], start=1):
+        why = page.post("/api/explain", json={"item": card["item_id"], "like": like}).json()
+        assert (why["rank"], why["items"]) == (place, 58 if like else 59)
+
+
 def test_feedback_counts_from_the_next_list_on_and_can_be_undone(page: TestClient) -> None:
     before = ids(listed(page))
     first, second, third = before[:3]
@@ -214,6 +235,20 @@ def test_feedback_counts_from_the_next_list_on_and_can_be_undone(page: TestClien
         assert page.post("/api/undo").json()["subject"] == undone
     assert ids(listed(page)) == before
     assert page.post("/api/undo").status_code == 404
+
+
+def test_undo_takes_back_what_it_names_and_not_what_an_app_told_since(page: TestClient, device: Device) -> None:
+    liked = page.post("/api/feedback", json={"kind": "like", "subject": "i7"}).json()["id"]
+    device.log.feedback("interaction", "i9")
+    undone = page.post("/api/undo", json={"id": liked}).json()
+    assert (undone["subject"], undone["kind"]) == ("i7", "like")
+    assert [entry["subject"] for entry in page.get("/api/history").json()["entries"]] == ["i9"]
+    assert page.post("/api/undo", json={"id": liked}).status_code == 404
+    say(page, "dislike", "i3")
+    device.log.feedback("interaction", "i4")
+    assert page.post("/api/undo").json()["subject"] == "i3"
+    assert page.post("/api/undo").status_code == 404, "what was done is not what was said"
+    assert page.post("/api/undo", json={"id": 0}).status_code == 422
 
 
 def test_a_hidden_category_is_gone_until_it_is_shown_again(page: TestClient) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from served import USER, make_bundle
@@ -11,7 +15,8 @@ from served import USER, make_bundle
 from sottovoce.client.histories import Fold, HistoryStore
 from sottovoce.client.recommender import Recommender
 from sottovoce.client.service.impressions import Impressions
-from sottovoce.client.service.people import People, person_of
+from sottovoce.client.service.people import NOT_NOW_DAYS, People, person_of
+from sottovoce.common.errors import DataError
 
 
 def test_a_log_is_read_only_after_a_write_and_what_is_new_alone(
@@ -76,9 +81,24 @@ def test_another_model_sees_the_same_person(tmp_path: Path) -> None:
     people.close()
 
 
+def test_not_now_lapses_though_nobody_writes(tmp_path: Path) -> None:
+    store, recommender = HistoryStore(tmp_path / "h.sqlite"), Recommender.load(make_bundle(tmp_path / "bundle"))
+    day = 86_400.0
+    store.record(USER, "i3", kind="not_now", at=0.0)
+    store.record(USER, "i6", kind="not_now", at=2 * day)
+    now = [day]
+    people = People(store, USER, clock=lambda: now[0])
+    put_off = {}
+    for days in (1, NOT_NOW_DAYS - 1, NOT_NOW_DAYS, NOT_NOW_DAYS + 2):
+        now[0] = days * day
+        put_off[days] = people.person(recommender).feedback.not_now
+    assert put_off == {1: (3, 6), NOT_NOW_DAYS - 1: (3, 6), NOT_NOW_DAYS: (6,), NOT_NOW_DAYS + 2: ()}
+    people.close()
+
+
 def test_a_person_in_terms_of_a_catalogue(tmp_path: Path) -> None:
     store, recommender = HistoryStore(tmp_path / "h.sqlite"), Recommender.load(make_bundle(tmp_path / "bundle"))
-    assert person_of(store.taste(USER), recommender).unknown
+    assert person_of(store.taste(USER), recommender, time.time()).unknown
     for item, kind in (
         ("i3", "interaction"),
         ("gone", "interaction"),
@@ -88,7 +108,7 @@ def test_a_person_in_terms_of_a_catalogue(tmp_path: Path) -> None:
     ):
         store.record(USER, item, kind=kind)
     store.record(USER, "Horror", kind="hide_category")
-    person = person_of(store.taste(USER), recommender)
+    person = person_of(store.taste(USER), recommender, time.time())
     assert person.history.tolist() == [3, 2] and not person.unknown
     said = person.feedback
     assert (said.liked, said.disliked, said.not_now, set(said.hidden)) == ((2,), (5,), (6,), {"Horror"})
@@ -100,6 +120,7 @@ def test_what_was_shown_is_noted_and_forgotten(tmp_path: Path) -> None:
     impressions.shown(USER, ["secret-4711", "i2"], "history")
     impressions.shown("ann", ["secret-4711"], "history")
     assert (impressions.count(USER), impressions.count("ann")) == (2, 1)
+    impressions.flush()
     assert path.stat().st_mode & 0o077 == 0
     impressions.shown(USER, ["secret-4711"], "history")  # not yet written
     impressions.forget(USER, "secret-4711")
@@ -117,3 +138,40 @@ def test_what_waits_is_written_at_the_end(tmp_path: Path) -> None:
     again = Impressions(tmp_path / "impressions.sqlite")
     assert again.count(USER) == 2
     again.close()
+
+
+def test_lists_go_on_while_somebody_else_writes(tmp_path: Path) -> None:
+    """SQLite lets a writer wait for another one; nobody else may wait with it."""
+    path = tmp_path / "impressions.sqlite"
+    impressions = Impressions(path)
+    impressions.shown(USER, ["i1"], "history")
+    impressions.flush()
+    impressions.shown(USER, ["i2"], "history")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        writing = Thread(target=impressions.flush)
+        writing.start()
+        while not impressions._writing.locked():
+            pass
+        noting = Thread(target=impressions.shown, args=(USER, ["i3"], "history"))
+        noting.start()
+        noting.join(timeout=10)
+        assert not noting.is_alive() and writing.is_alive()
+        other.execute("ROLLBACK")
+    writing.join()
+    assert impressions.count(USER) == 3
+    impressions.close()
+
+
+def test_what_could_not_be_written_waits_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sottovoce.client.service.impressions.KEPT", 3)
+    (tmp_path / "impressions.sqlite").mkdir()
+    impressions = Impressions(tmp_path / "impressions.sqlite")
+    for item in ("i1", "i2", "i3", "i4"):
+        impressions.shown(USER, [item], "history")
+        with pytest.raises(DataError):
+            impressions.flush()
+    (tmp_path / "impressions.sqlite").rmdir()
+    impressions.flush()
+    assert impressions.count(USER) == 3
+    impressions.close()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from foreign import as_nobody, needs_root
-from served import make_bundle, service
+from served import Service, make_bundle, service
 
 from sottovoce.client.home import Home
 
@@ -133,3 +133,39 @@ def test_a_port_that_is_taken_is_told_in_one_line(tmp_path: Path, option: str) -
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
     assert option in done.stderr and "free" in done.stderr
     assert not (tmp_path / "home" / "service.json").exists()
+
+
+def asked(running: Service) -> int:
+    request = urllib.request.Request(running.origin + "/api/list", headers={"authorization": f"Bearer {running.token}"})
+    status: int = urllib.request.urlopen(request).status
+    return status
+
+
+@pytest.mark.slow
+def test_two_people_of_one_home_are_served_side_by_side(tmp_path: Path) -> None:
+    home, bundle = tmp_path / "home", make_bundle(tmp_path / "bundle")
+    for user in ("ann", "bob"):
+        Home(home).histories.record(user, "i1")
+    with service(home, bundle, "--user", "ann", user="ann") as ann:
+        with service(home, bundle, "--user", "bob", user="bob") as bob:
+            assert ann.page != bob.page and asked(ann) == asked(bob) == 200
+            files = [path.read_text(encoding="utf-8") for path in home.glob("service*.json")]
+            assert sorted(json.loads(text)["user"] for text in files) == ["ann", "bob"]
+            command = [sys.executable, "-c", "from sottovoce.cli.main import run; run()", "client", "serve"]
+            again = [*command, "--home", str(home), "--user", "ann", "--port", "0", "--grpc-port", "0"]
+            done = subprocess.run(again, capture_output=True, text=True, timeout=60, check=False)
+            assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+            assert ann.origin.removeprefix("http://") in done.stderr
+        assert [json.loads(path.read_text())["user"] for path in home.glob("service*.json")] == ["ann"]
+        assert asked(ann) == 200
+
+
+@pytest.mark.slow
+def test_what_a_killed_service_left_keeps_nobody_out(tmp_path: Path) -> None:
+    home, bundle = tmp_path / "home", make_bundle(tmp_path / "bundle")
+    with service(home, bundle) as killed:
+        killed.process.kill()
+        killed.process.wait()
+    assert (home / "service.json").exists()
+    with service(home, bundle) as running:
+        assert running.token != killed.token and asked(running) == 200

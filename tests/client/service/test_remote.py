@@ -72,7 +72,11 @@ def test_recommend_explain_feedback_and_undo(device: Device) -> None:
         why = await stub.Explain(pb.ExplainRequest(item_id=best.item_id), metadata=TOKEN, timeout=5)
         assert why.rank == 1 and why.score == pytest.approx(best.score, abs=1e-4)
         assert why.popularity + sum(term.effect for term in why.history) == pytest.approx(why.score, abs=1e-4)
-        undone = await stub.SendFeedback(pb.SendFeedbackRequest(kind=UNDO), metadata=TOKEN, timeout=5)
+        seen = pb.SendFeedbackRequest(kind=pb.SendFeedbackRequest.INTERACTION, subject="i40")
+        met = await stub.SendFeedback(seen, metadata=TOKEN, timeout=5)
+        taken = pb.SendFeedbackRequest(kind=UNDO, undoes=told.id)
+        undone = await stub.SendFeedback(taken, metadata=TOKEN, timeout=5)
+        await stub.SendFeedback(pb.SendFeedbackRequest(kind=UNDO, undoes=met.id), metadata=TOKEN, timeout=5)
         assert undone.subject == liked
         third = await stub.Recommend(pb.RecommendRequest(n=5), metadata=TOKEN, timeout=5)
         assert third == first
@@ -217,7 +221,7 @@ def test_another_process_calls_by_the_example(tmp_path: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
         assert "because of" in done.stdout and running.token not in done.stdout + done.stderr
-        assert len(json.loads((running.home / "service.json").read_text())) == 3
+        assert set(json.loads((running.home / "service.json").read_text())) == {"page", "grpc", "token", "user"}
         refused = subprocess.run(
             [*command, "--token", "wrong"], capture_output=True, text=True, timeout=60, check=False
         )
@@ -232,6 +236,8 @@ def test_a_conversation(device: Device) -> None:
         assert all(category not in each.categories for each in told.list.recommendations)
         again = await stub.Say(pb.SayRequest(take_away=0), metadata=TOKEN, timeout=30)
         assert not again.chips and len(again.list.recommendations) == 10
+        alike = await stub.Say(pb.SayRequest(like_item_id="i7"), metadata=TOKEN, timeout=30)
+        assert [(chip.kind, chip.label) for chip in alike.chips] == [("like", "like Film 7 (1997)")]
         assert await failing(stub.Say(pb.SayRequest(sentence="x" * 5_000), metadata=TOKEN)) == _INVALID
         assert await failing(stub.Say(pb.SayRequest(sentence="a", n=101), metadata=TOKEN)) == _INVALID
 

@@ -141,3 +141,22 @@ def test_what_is_asked_for_by_hand_is_written_before_what_waits() -> None:
             time.sleep(0.02)
         texts.close()
     assert writer.jobs.index(Job.DIGEST) <= 1  # behind what was being written already
+
+
+def test_more_like_a_card_names_the_item_and_not_its_title(page: TestClient) -> None:
+    told = page.post("/api/say", json={"like": "i7", "n": 5}).json()
+    assert [(chip["kind"], chip["label"]) for chip in told["chips"]] == [("like", "like Film 7 (1997)")]
+    assert page.post("/api/say", json={"like": "i999"}).status_code == 404
+
+
+def test_what_was_said_is_told_copied_and_deleted(page: TestClient) -> None:
+    for sentence in ("no Horror", "my mail is ann@example.org"):
+        assert page.post("/api/say", json={"sentence": sentence}).status_code == 200
+    page.post("/api/unsay", json={"place": 0})  # a chip that is taken away is no sentence
+    assert page.get("/api/privacy").json()["sentences"] == 2
+    copied = page.get("/api/export").json()["conversation"]
+    assert [each["said"] for each in copied] == ["no Horror", "my mail is [mail]"]
+    assert copied[0]["at"].endswith("Z")
+    assert page.post("/api/conversation/clear").status_code == 200
+    assert page.get("/api/privacy").json()["sentences"] == 0
+    assert page.post("/api/unsay", json={}).json()["chips"] == []

@@ -32,11 +32,14 @@ export function card(item, place, strongest, acts) {
 const withoutYear = (item) => (item.year && item.title.endsWith(` (${item.year})`) ? item.title.slice(0, -item.year.length - 3) : item.title);
 
 function reasons(item, strongest, acts) {
+  const asked = item.wish ? [line(t(acts.anchored() ? "why_like" : "words_fit"), item.wish, strongest, "wish")] : [];
   const lines = item.reasons.map((reason) => line(el("bdi", {}, reason.title), reason.effect, strongest));
-  if (item.wish) lines.unshift(line(t(acts.anchored() ? "why_like" : "words_fit"), item.wish, strongest, "wish"));
   if (item.popularity !== 0) lines.push(line(t(item.popularity > 0 ? "popular" : "unpopular"), item.popularity, strongest, "popularity"));
-  if (lines.length === 0) return el("p", { class: "reasons none" }, t("no_reasons"));
-  return el("div", { class: "reasons" }, item.reasons.length ? el("p", { class: "label" }, because()) : null, el("ul", {}, lines));
+  if (asked.length + lines.length === 0) return el("p", { class: "reasons none" }, t("no_reasons"));
+  return el("div", { class: "reasons" },
+    asked.length ? el("ul", {}, asked) : null, // above "because you watched": words are not history
+    item.reasons.length ? el("p", { class: "label" }, because()) : null,
+    lines.length ? el("ul", {}, lines) : null);
 }
 
 function line(label, effect, strongest, kind = "") {

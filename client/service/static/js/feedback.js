@@ -1,15 +1,15 @@
 // What a person says of an item: sent, told, and undone on request.
 
 import { post } from "./api.js";
-import { category, t } from "./strings.js";
+import { category, entry, t } from "./strings.js";
 import { complain, say } from "./toast.js";
 
 // `changed` is called after the feedback and again after its undoing. Resolves to whether it was kept.
 export async function give(kind, subject, title, changed) {
   try {
-    await post("feedback", { kind, subject });
+    const { id } = await post("feedback", { kind, subject });
     await changed();
-    say(t(`did_${kind}`, { title, category: category(subject) }), () => undo(changed));
+    say(t(`did_${kind}`, { title, category: category(subject) }), () => undo(id, changed));
     return true;
   } catch (error) {
     complain(error);
@@ -17,11 +17,11 @@ export async function give(kind, subject, title, changed) {
   }
 }
 
-async function undo(changed) {
+async function undo(id, changed) {
   try {
-    await post("undo");
+    const undone = await post("undo", { id });
     await changed();
-    say(t("did_undo"));
+    say(t("did_undo", { entry: entry(undone), kind: t(`kind_${undone.kind}`) }));
   } catch (error) {
     complain(error);
   }

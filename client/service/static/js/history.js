@@ -3,7 +3,7 @@
 import { get, post } from "./api.js";
 import { el } from "./dom.js";
 import { lookup } from "./lookup.js";
-import { category, number, t, when } from "./strings.js";
+import { entry as nameOf, number, t, when } from "./strings.js";
 import { complain, say } from "./toast.js";
 
 const PAGE = 50;
@@ -37,11 +37,6 @@ async function draw(rows) {
       el("thead", {}, el("tr", {}, ["what", "kind", "when"].map((name) => el("th", { scope: "col" }, t(name))), el("th", { scope: "col" }, el("span", { class: "visually-hidden" }, t("forget"))))),
       el("tbody", {}, page.entries.map((entry) => row(entry, rows))))),
     pager(page, rows));
-}
-
-function nameOf(entry) {
-  if (entry.kind === "hide_category") return category(entry.subject);
-  return entry.title ?? t("unknown_item", { id: entry.subject });
 }
 
 function row(entry, rows) {

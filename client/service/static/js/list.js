@@ -158,8 +158,9 @@ function heading(answer) {
   if (answer.basis === "item") return el("header", { class: "head" }, el("h1", { tabindex: "-1" }, t("more_title", { title: wanted.item.title })), back);
   if (answer.basis === "popularity") return newcomer();
   const n = answer.history;
+  const from = n > 1 ? "list_from" : n === 1 ? "list_from_one" : "list_from_dislikes";
   return el("header", { class: "head" }, el("h1", { tabindex: "-1" }, t("list_title")),
-    el("p", { class: "dim" }, n === 1 ? t("list_from_one") : t("list_from", { n: number(n) })));
+    el("p", { class: "dim" }, t(from, { n: number(n) })));
 }
 
 function newcomer() {

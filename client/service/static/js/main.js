@@ -26,10 +26,11 @@ async function show(moveFocus = true) {
     if (link.getAttribute("href") === `#/${name}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  document.querySelector("nav a[aria-current]").scrollIntoView({ block: "nearest", inline: "center" });
   main.setAttribute("aria-busy", "true");
   try {
     const status = await get("status");
-    setWording(status.wording);
+    setWording(status);
     setWriting(status.writes);
     shown ??= status.model.digest;
     const view = await SECTIONS[name](status);
@@ -37,7 +38,10 @@ async function show(moveFocus = true) {
     main.replaceChildren(view);
     const heading = main.querySelector("h1");
     document.title = heading && name ? `${heading.textContent} · Sottovoce` : "Sottovoce";
-    if (moveFocus) main.focus({ preventScroll: true });
+    if (moveFocus) {
+      main.focus({ preventScroll: true });
+      window.scrollTo({ top: 0, behavior: "instant" });
+    }
   } catch (error) {
     main.replaceChildren(
       el("section", { class: "state", role: "alert" }, el("p", {}, failure(error)),

@@ -40,9 +40,9 @@ function seen(privacy) {
 }
 
 function stays(privacy, view) {
-  const clear = async () => {
+  const clear = (what) => async () => {
     try {
-      await post("impressions/clear");
+      await post(`${what}/clear`);
       await draw(view);
       say(t("did_clear"));
     } catch (error) {
@@ -50,8 +50,11 @@ function stays(privacy, view) {
     }
   };
   return el("section", { class: "panel" }, el("h2", {}, t("stays")),
-    el("ul", {}, el("li", {}, t("stays_history", { n: number(privacy.history) })), el("li", {}, t("stays_impressions", { n: number(privacy.impressions) })), el("li", {}, t("stays_words"))),
-    privacy.impressions ? el("button", { type: "button", onclick: clear }, t("clear_impressions")) : null);
+    el("ul", {}, el("li", {}, t("stays_history", { n: number(privacy.history) })), el("li", {}, t("stays_impressions", { n: number(privacy.impressions) })),
+      el("li", {}, t("stays_said", { n: number(privacy.sentences) })), el("li", {}, t("stays_words"))),
+    el("div", { class: "row-acts" },
+      privacy.impressions ? el("button", { type: "button", onclick: clear("impressions") }, t("clear_impressions")) : null,
+      privacy.sentences ? el("button", { type: "button", onclick: clear("conversation") }, t("clear_said")) : null));
 }
 
 function updates(all) {

@@ -21,7 +21,8 @@ const TABLE = {
 
     lists: "Lists", mode_for_you: "For you", mode_varied: "More varied", mode_gems: "Lesser known",
     filter: "Categories", filter_all: "All categories", filter_count: "{n} chosen", filter_clear: "Show all",
-    list_title: "{heading}", list_from: "From {n} {items} in your history.", list_from_one: "From one {item} in your history.",
+    list_title: "{heading}", list_from: "From {counted} in your history.", list_from_one: "From one {item} in your history.",
+    list_from_dislikes: "From what you dislike: nothing else is in your history.",
     popular_title: "Popular with everybody", more_title: "More like {title}",
     empty_title: "Nothing is known about you, and it can stay that way.",
     empty_text: "These are simply popular. Like or dislike a few, or look up {items} that you know, and the list becomes yours at once. It stays on this machine.",
@@ -35,13 +36,13 @@ const TABLE = {
     record: "{record}", hide: "Hide {category}", actions: "More for {title}", actions_short: "More",
 
     did_like: "You like {title}. The list has changed.", did_dislike: "{title} will not come again.",
-    did_not_now: "{title} is put aside for now.", did_hide_category: "{category} is hidden.",
+    did_not_now: "{title} is put aside for {days} days.", did_hide_category: "{category} is hidden.",
     did_interaction: "{title} is in your history.", did_forget: "{title} is forgotten.", did_forget_all: "Everything is forgotten.",
-    did_undo: "Undone.", did_shown: "{category} is shown again.", undo: "Undo",
+    did_undo: "Undone: {entry} ({kind}).", did_shown: "{category} is shown again.", undo: "Undo",
 
     why_title: "Why {title}?", why_rank: "It stands at place {rank} of {items}.",
     why_sum: "These terms sum to the score. Nothing else enters it.", why_term: "Term", why_adds: "Adds",
-    why_popularity: "Popularity", why_like: "Likeness to what you chose", why_rest: "{n} smaller terms of your history",
+    why_popularity: "Popularity", why_like: "Likeness to what you chose", why_rest: "{n} smaller terms of your history", why_disliked: "You dislike {title}",
     why_total: "Score", why_parts: "What your history adds, by where the likeness lies", part_content: "Likeness of what is known of them",
     part_correction: "Learned from everybody together", part_encoder: "What the text means", part_words: "Words of the text", part_image: "The picture",
     why_counterfactual: "Were {title} not in your history, this would stand at place {rank} instead of {now}.", why_still: "Even without {title} in your history, this would stand at place {rank}.",
@@ -71,7 +72,8 @@ const TABLE = {
     see_plain: "The sum without noise: this federation gives no privacy.",
     see_also: "It also sees that this machine takes part and when it answers, and hashes of what is public (the request, the catalogue, the item vectors).",
     stays: "What stays here", stays_history: "Your history: {n} entries", stays_impressions: "What you were shown: {n} times",
-    stays_words: "What you ask for is read in memory and not stored.", clear_impressions: "Delete what I was shown", did_clear: "Deleted.",
+    stays_said: "Sentences that you said in Talk: {n}",
+    stays_words: "What you ask for in the box is read in memory and not stored.", clear_said: "Delete what I said", clear_impressions: "Delete what I was shown", did_clear: "Deleted.",
 
     model_title: "The model on this machine", model_facts: "Facts", model_version: "Version", model_items: "Items", model_federation: "Federation",
     model_digest: "Digest", model_signature: "Signature", model_signed: "checked on arrival", model_unsigned: "none: opened from a folder of yours",
@@ -83,6 +85,7 @@ const TABLE = {
     broken_model_text: "Your history is whole, and everything but the lists works. Install the bundle again.",
 
     e_disk_full: "The disk is full: this was not kept. What was there before is whole. Make room, then try again.",
+    e_not_forgotten: "Not all is forgotten yet. {message}",
     e_unreachable: "The service does not answer. Is `sottovoce client serve` still running?",
     e_too_large: "That is too long: at most 4,000 bytes, please.", e_unauthorized: "Please open the address that `sottovoce client serve` printed.",
     e_stale_page: "The service was started anew. Please open the address that it printed.",
@@ -108,7 +111,8 @@ const TABLE = {
 
     lists: "列表", mode_for_you: "为你推荐", mode_varied: "更多样", mode_gems: "不太热门",
     filter: "类别", filter_all: "全部类别", filter_count: "已选 {n} 个", filter_clear: "全部显示",
-    list_title: "{heading}", list_from: "依据你历史中的 {n} 个{items}。", list_from_one: "依据你历史中的 1 个{item}。",
+    list_title: "{heading}", list_from: "依据你历史中的 {counted}。", list_from_one: "依据你历史中的 {counted}。",
+    list_from_dislikes: "依据你不喜欢的内容：历史中没有其他记录。",
     popular_title: "大家都喜欢的", more_title: "与{named}相似",
     empty_title: "我们对你一无所知，也可以一直如此。",
     empty_text: "这些只是热门的{items}。对其中几个表示喜欢或不喜欢，或者查找你熟悉的{items}，列表立刻就是你的。记录只留在本机。",
@@ -122,13 +126,13 @@ const TABLE = {
     record: "{record}", hide: "隐藏“{category}”", actions: "{named}的更多操作", actions_short: "更多",
 
     did_like: "你喜欢{named}，列表已更新。", did_dislike: "不会再推荐{named}。",
-    did_not_now: "{named}暂时搁置。", did_hide_category: "已隐藏“{category}”。",
+    did_not_now: "{named}搁置 {days} 天。", did_hide_category: "已隐藏“{category}”。",
     did_interaction: "{named}已加入历史。", did_forget: "已忘记{named}。", did_forget_all: "已全部忘记。",
-    did_undo: "已撤销。", did_shown: "已重新显示“{category}”。", undo: "撤销",
+    did_undo: "已撤销：{entry}（{kind}）。", did_shown: "已重新显示“{category}”。", undo: "撤销",
 
     why_title: "为什么推荐{named}？", why_rank: "它在 {items} 项中排第 {rank} 位。",
     why_sum: "以下各项之和就是得分，没有其他因素。", why_term: "组成", why_adds: "贡献",
-    why_popularity: "热门程度", why_like: "与所选内容的相似", why_rest: "历史中另外 {n} 项较小的贡献",
+    why_popularity: "热门程度", why_like: "与所选内容的相似", why_rest: "历史中另外 {n} 项较小的贡献", why_disliked: "你不喜欢{named}",
     why_total: "得分", why_parts: "你的历史所作的贡献，按相似之处划分", part_content: "已知内容的相似",
     part_correction: "从大家那里共同学到的", part_encoder: "文本的含义", part_words: "文本的用词", part_image: "图片",
     why_counterfactual: "如果历史中没有{named}，它会排在第 {rank} 位，而不是第 {now} 位。", why_still: "即使历史中没有{named}，它仍会排在第 {rank} 位。",
@@ -158,7 +162,8 @@ const TABLE = {
     see_plain: "没有噪声的和：这个联邦不提供隐私保护。",
     see_also: "它还能看到本机参与其中、何时应答，以及公开内容（请求、目录、条目向量）的哈希值。",
     stays: "哪些内容留在这里", stays_history: "你的历史：{n} 条", stays_impressions: "展示给你的：{n} 次",
-    stays_words: "你的提问只在内存中读取，不会保存。", clear_impressions: "删除展示记录", did_clear: "已删除。",
+    stays_said: "你在对话中说的话：{n} 句", clear_said: "删除我说的话",
+    stays_words: "你在搜索框里的提问只在内存中读取，不会保存。", clear_impressions: "删除展示记录", did_clear: "已删除。",
 
     model_title: "本机上的模型", model_facts: "概况", model_version: "版本", model_items: "条目数", model_federation: "联邦",
     model_digest: "摘要", model_signature: "签名", model_signed: "到达时已验证", model_unsigned: "无：从你自己的文件夹打开",
@@ -170,6 +175,7 @@ const TABLE = {
     broken_model_text: "你的历史完好，除列表外一切可用。请重新安装模型。",
 
     e_disk_full: "磁盘已满：这一条没有保存，之前的内容完好。请腾出空间再试。",
+    e_not_forgotten: "还没有全部忘记。{message}",
     e_unreachable: "服务没有应答。`sottovoce client serve` 还在运行吗？",
     e_too_large: "太长了：最多 4,000 字节。", e_unauthorized: "请打开 `sottovoce client serve` 打印的地址。",
     e_stale_page: "服务已重新启动，请打开它打印的地址。",
@@ -189,10 +195,12 @@ if (!(language in TABLE)) language = "en";
 export const currentLanguage = () => language;
 
 let domain = {};
+let facts = {};
 
-// What the catalogue's domain says, by language: `item`, `heading`, `because` …
-export function setWording(wording) {
-  domain = wording;
+// What the catalogue's domain says, by language: `item`, `heading`, `because` …; and for how many days "not now" is.
+export function setWording(status) {
+  domain = status.wording;
+  facts = { days: status.not_now_days };
 }
 
 const wording = () => domain[language] ?? domain.en ?? {};
@@ -216,7 +224,8 @@ export function setLanguage(chosen) {
 
 export function t(key, values = {}) {
   const text = TABLE[language][key] ?? TABLE.en[key] ?? key;
-  const all = { ...wording(), ...values };
+  const all = { ...facts, ...wording(), ...values };
+  if ("n" in values) all.counted = (wording().counted ?? "{n}").replace("{n}", () => values.n);
   if ("title" in values) all.named = (wording().named ?? "{title}").replace("{title}", () => values.title);
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in all ? String(all[name]) : whole));
 }
@@ -231,6 +240,11 @@ export function because() {
 export const part = (name) => (`part_${name}` in TABLE.en ? t(`part_${name}`) : name.replaceAll("_", " "));
 
 export const category = (name) => (language === "zh" ? (CATEGORIES_ZH[name] ?? name) : name);
+
+// What an entry of the history is about.
+export function entry({ kind, subject, title }) {
+  return kind === "hide_category" ? category(subject) : (title ?? t("unknown_item", { id: subject }));
+}
 
 export const languages = Object.keys(TABLE);
 

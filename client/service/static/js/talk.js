@@ -46,7 +46,7 @@ const again = () => say("unsay", { n: N, chinese: chinese() });
 const acts = {
   anchored: () => false,
   give: (kind, subject, title) => give(kind, subject, title, again),
-  like: (item) => say("say", { sentence: `like ${item.title}`, n: N }),
+  like: (item) => say("say", { like: item.item_id, n: N, chinese: chinese() }),
   why: (item) => why(item, { talk: true }),
 };
 

@@ -47,10 +47,20 @@ async function showAgain(name, view) {
 // Below a thousandth nobody can see a difference.
 const few = (share) => (share < 0.001 ? `< ${percent(0.001)}` : percent(share));
 
+// How much room a name takes as the chart writes it.
+function widthOf(name) {
+  const text = svg("text", { class: "name" }, name);
+  const probe = svg("svg", { class: "bars", style: { position: "absolute", visibility: "hidden" } }, text);
+  document.body.append(probe);
+  const width = text.getComputedTextLength();
+  probe.remove();
+  return Math.ceil(width);
+}
+
 function chart(shares) {
   const most = Math.max(...shares.map((share) => Math.max(share.probability, share.everybody)), 1e-9);
   const width = Math.min(WIDEST, document.documentElement.clientWidth - 76); // letters keep their size on a phone
-  const left = width < 480 ? 92 : 120;
+  const left = 10 + Math.max(...shares.map((share) => widthOf(category(share.category))));
   const room = width - left - 70;
   const rows = shares.map((share, index) => {
     const y = index * ROW;

@@ -38,7 +38,7 @@ function table(told, asked) {
   return el("table", { class: "terms" },
     el("thead", {}, el("tr", {}, el("th", { scope: "col" }, t("why_term")), el("th", { scope: "col" }, t("why_adds")))),
     el("tbody", {},
-      terms.slice(0, SHOWN).map((term) => row(el("bdi", {}, term.title), term.effect)),
+      terms.slice(0, SHOWN).map((term) => row(el("bdi", {}, term.kind === "disliked" ? t("why_disliked", { title: term.title }) : term.title), term.effect, term.kind)),
       rest.length ? row(t("why_rest", { n: number(rest.length) }), left, "dim") : null,
       told.wish ? row(t(asked.like ? "why_like" : "words_fit"), told.wish) : null,
       row(t("why_popularity"), told.popularity)),
