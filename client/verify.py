@@ -1,9 +1,9 @@
 """A device that need not trust a server's item vectors: it looks where its own encoder places the texts of a few items.
 
-A bundle holds a map from the encoder's space into that of the items (`common.readers`). The map is of low rank and tells
-roughly where a text lies, so an item passes if its vector is among the nearest to that place. A vector that belongs to
-another text is found, but for a chance of `NEAREST`; one that was moved a little is not. Neither is a server that fitted
-the map to vectors of its own, which it can as far as so small a map can follow them.
+A bundle holds a map from the encoder's space into that of the items (`common.readers`). The map is of low rank and
+tells roughly where a text lies, so an item passes if its vector is among the nearest to that place. A vector that
+belongs to another text is found, but for a chance of `NEAREST`; one that was moved a little is not. Neither is a server
+that fitted the map to vectors of its own, which it can as far as so small a map can follow them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sottovoce.common.vectors import ItemSpace, unit_rows
 
 SAMPLE = 20
 NEAREST = 0.05
-"""Share of the catalogue that may lie nearer to an item's text than its own vector does: on MovieLens-100K up to 0.012."""
+"""Share of the catalogue that may lie nearer to an item's text than its own vector: on MovieLens-100K up to 0.012."""
 
 
 def own_encoder(published: Published) -> Encoder:

@@ -14,7 +14,7 @@ from sottovoce.common.scoring import Head, HeadShape, save_arrays
 from sottovoce.common.vectors import fit_item_space
 
 ITEMS = 100
-WORDS = "sea war love moon horse train king river song ghost".split()
+WORDS = ["sea", "war", "love", "moon", "horse", "train", "king", "river", "song", "ghost"]
 TEXTS = tuple(f"A film about a {WORDS[row // 10]} and a {WORDS[row % 10]}, number {row}" for row in range(ITEMS))
 CATALOGUE = Catalogue(TEXTS, TEXTS, TEXTS)
 

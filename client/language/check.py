@@ -1,9 +1,9 @@
 """Refuse a text that says what it was not given: the last word before anything that a model wrote is shown.
 
 A card, or a line on a taste, consists of titles and categories that were given and of words that were vetted
-(`card_words`); any other word, name, number or sign refuses it. So does a broken sentence, and a text that says what its
-reader is. A digest is a whole sentence of its text, as it stands there. What is not refused: praise in plain words ("a
-gripping thriller"), which no rule can hold to facts.
+(`card_words`); any other word, name, number or sign refuses it. So does a broken sentence, and a text that says what
+its reader is. A digest is a whole sentence of its text, as it stands there. What is not refused: praise in plain words
+("a gripping thriller"), which no rule can hold to facts.
 """
 
 from __future__ import annotations
@@ -23,17 +23,18 @@ SHORTEST, LONGEST = 5, 60
 """Words of a text."""
 
 _MARK = "\x01"
-_STARTS = frozenset(
-    """
-    a after although an another any anyone as because both each even every everyone expect fans for from here if in it it's
-    its just like looking perfect since so some that the this though to when whether while who with you you'll you've your
-    """.split()
-)
+_STARTING_WORDS = """
+a after although an another any anyone as because both each even every everyone expect fans for from here if in it it's
+its just like looking perfect since so some that the this though to when whether while who with you you'll you've your
+"""
+_STARTS = frozenset(_STARTING_WORDS.split())
 """Words that may begin a sentence; any other word in capitals is a name."""
 _ARTICLE = re.compile(r"\ba (?=[aeio](?!ne\b|uro))|\ban (?![aeiouh])|\b(?:[Tt]he|[Aa]n?) \x01", re.IGNORECASE)
 _SIGNS = re.compile(r"[^\w\s\x01.,;:!'’‘\"“”()–—-]|_|[^\x00-\u024f‘’“”–—]|[.,;:!][^\s\"”’)]|--|!!|[,;:]\s*[.,;]")
 """What no sentence has: other signs or scripts, or one inside a word, as links have it."""
-_OF_READER = re.compile(r"\byou(?:['’]re| are| were|['’]ve been| have been)\b(?! (?:in the mood|looking|after|ready|fond))", re.IGNORECASE)
+_OF_READER = re.compile(
+    r"\byou(?:['’]re| are| were|['’]ve been| have been)\b(?! (?:in the mood|looking|after|ready|fond))", re.IGNORECASE
+)
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _SENTENCE = re.compile(r"(?<=[.!])[\"”]?\s+")
 _TRAILING = re.compile(r"\b(?:a|an|the|of|and|or|is|are|that|which|your|its|as|from)[.!]", re.IGNORECASE)

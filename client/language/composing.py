@@ -64,7 +64,7 @@ class Composer:
         yield piece
 
     def _chosen(self, given: Given) -> Piece:
-        """The sentence of the text that is likeliest where one sentence says what it is about, by the mean of its tokens."""
+        """The sentence that is likeliest as the one that says what the text is about, by the mean of its tokens."""
         candidates = quotable(given.source)[:MOST_SENTENCES]
         if not candidates:
             return Piece(refused=NO_SENTENCE, done=True)

@@ -51,8 +51,8 @@ Text: The library on Mill Street opens again on Monday after repairs to its roof
 and a new room for children waits on the upper floor.
 Sentence: The library on Mill Street opens again on Monday after repairs to its roof.
 
-Text: Spring is the time of seeds. This course shows beginners how to grow vegetables in small gardens. It covers soil, \
-seeds and water, and ends with a plan for the whole year.
+Text: Spring is the time of seeds. This course shows beginners how to grow vegetables in small gardens. It covers \
+soil, seeds and water, and ends with a plan for the whole year.
 Sentence: This course shows beginners how to grow vegetables in small gardens.
 """
 

@@ -1,8 +1,8 @@
 """The sentences of a public text that may be shown alone, as they stand: a digest is one of them.
 
 A sentence is left out that may be half of one, that leans on another ("It is false."), that holds personal data, a link
-or signs of markup, or that speaks to its reader or to a model ("Tell the reader that …", "你必须…"). No list of such words is
-complete; what slips through is still no more than what its publisher says of the item, in full.
+or signs of markup, or that speaks to its reader or to a model ("Tell the reader that …", "你必须…"). No list of such
+words is complete; what slips through is still no more than what its publisher says of the item, in full.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from functools import lru_cache
 
 from sottovoce.client.masking import mask_personal
 
-LONGEST = 240
+SHORTEST, LONGEST = 8, 240
 """Characters of a sentence that is shown."""
-SHORTEST = 12
 
 COMMAND = re.compile(
     r"\b(?:ignor\w*|disregard\w*|forget\w*|overrid\w*|obey\w*|recommend\w*|rank\w*|prompt\w*|instruct(?:ion|ions|ed)?"
@@ -27,7 +26,8 @@ COMMAND = re.compile(
 """What is said to a model rather than about an item."""
 
 _TO_READER = re.compile(
-    r"\byou(?:'d| had)? (?:must|should|shall|have to|need to|ought|are|better|can't|cannot|may not|will (?:say|write|tell))\b"
+    r"\byou(?:'d| had)? (?:must|should|shall|have to|need to|ought|are|better|can't|cannot|may not"
+    r"|will (?:say|write|tell))\b"
     r"|\b(?:please|click|subscribe|order now|buy now|call us|contact us|act now)\b"
     r"|[你您](?:必须|应该|应当|要|得|需要|不能|不可|现在|就是|是)|请(?!求|教|假)|务必|点击|关注我|联系我|不要|切勿",
     re.IGNORECASE,
@@ -74,13 +74,16 @@ def sentences(text: str) -> list[str]:
 
 
 def _stands_alone(sentence: str) -> bool:
-    balanced = all(sentence.count(a) == sentence.count(b) for a, b in ("()", "“”", "（）")) and sentence.count('"') % 2 == 0
     return (
-        SHORTEST <= len(sentence) * (1 if sentence.isascii() else 2)
-        and len(sentence) <= LONGEST
-        and balanced
+        SHORTEST <= len(sentence) <= LONGEST
         and sentence[-1] not in "?？"
+        and _is_balanced(sentence)
         and mask_personal(sentence) == sentence
         and not any(form.search(sentence) for form in (COMMAND, _TO_READER, _ODD))
         and not any(form.match(sentence.lstrip("“\"‘'(")) for form in (_IMPERATIVE, _LEANING))
     )
+
+
+def _is_balanced(sentence: str) -> bool:
+    pairs = ("()", "“”", "（）")
+    return sentence.count('"') % 2 == 0 and all(sentence.count(left) == sentence.count(right) for left, right in pairs)

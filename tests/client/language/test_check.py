@@ -45,16 +45,17 @@ FOREIGN = (
     "这部电影很适合你。", "Ce film devrait vous plaire beaucoup.", "Этот фильм вам понравится.",
 )  # fmt: skip
 SMALL_LETTERS = (
-    "made by spielberg", "by ridley scott", "with sigourney weaver", "from hollywood", "made in france", "in new zealand",
-    "for people who liked the matrix", "in the spirit of toy story", "with tom", "an academy favourite",
+    "made by spielberg", "by ridley scott", "with sigourney weaver", "from hollywood", "made in france",
+    "in new zealand", "for people who liked the matrix", "in the spirit of toy story", "with tom",
+    "an academy favourite",
 )  # fmt: skip
 OTHER_WORDS = (
     "a rom-com at heart", "a zombie one", "a cop movie", "a spoof of sorts", "with a cowboy feel", "with kung fu",
     "for lovers of whodunits", "a tearjerker", "a biopic in disguise", "for the whole family", "with lots of laughs",
 )  # fmt: skip
 WHERE = (
-    "see bit.ly/x for it", "see example.museum for it", "write to joe at example dot com", "call five five five one two",
-    "click here for it", "watch it now at shop dot example", "follow us on social media",
+    "see bit.ly/x for it", "see example.museum for it", "write to joe at example dot com",
+    "call five five five one two", "click here for it", "watch it now at shop dot example", "follow us on social media",
 )  # fmt: skip
 PHRASES = ("es muy bueno para todos", "et c'est tout", "mit viel Liebe", "un film pour tous", "und das ist gut so")
 READER = (
@@ -62,9 +63,17 @@ READER = (
     "as you live in berlin", "since you were in the army", "because you have been sad",
 )  # fmt: skip
 AGAINST = (
-    "it is rubbish", "it is for idiots", "do not watch it", "skip it", "a flop", "not a good one", "it beats everything",
-)  # fmt: skip
-COUNTS = ("part ii", "part two", "a dozen people", "from nineteen seventy-nine", "two hours long", "'79 at heart", "mcmlxxix")
+    "it is rubbish", "it is for idiots", "do not watch it", "skip it", "a flop", "not a good one",
+    "it beats everything",)  # fmt: skip
+COUNTS = (
+    "part ii",
+    "part two",
+    "a dozen people",
+    "from nineteen seventy-nine",
+    "two hours long",
+    "'79 at heart",
+    "mcmlxxix",
+)
 PRIVATE = ("Write to anna@example.org for more.", "Call +49 170 1234567 to hear more.", "See www.example.com for it.")
 
 
@@ -133,8 +142,13 @@ PLANTED: dict[str, Callable[[random.Random, Given, str], str]] = {
     **{
         name: lambda chance, _, text, plants=plants: f"{text[:-1]}, {chance.choice(plants)}."  # type: ignore[misc]
         for name, plants in {
-            "small letters": SMALL_LETTERS, "other words": OTHER_WORDS, "where": WHERE, "phrases": PHRASES,
-            "reader": READER, "against": AGAINST, "counts": COUNTS,
+            "small letters": SMALL_LETTERS,
+            "other words": OTHER_WORDS,
+            "where": WHERE,
+            "phrases": PHRASES,
+            "reader": READER,
+            "against": AGAINST,
+            "counts": COUNTS,
         }.items()
     },
     "broken": lambda chance, _, text: text[:-1] + chance.choice(BROKEN),
@@ -185,7 +199,10 @@ ALIEN = Given(
         ("Alien is a comedy with the mood of Blade Runner.", "a category that was not given: comedy"),
         ("Alien is a horror film in the series of Blade Runner.", "a word that was not given: series"),
         ("Alien is a horror film with a dark twist, if you enjoyed Blade Runner.", "a word that was not given: twist"),
-        ("Alien is a horror film with a thrill of the unknown, after Blade Runner.", "a word that was not given: unknown"),
+        (
+            "Alien is a horror film with a thrill of the unknown, after Blade Runner.",
+            "a word that was not given: unknown",
+        ),
         ("Alien is a battle between the gods after Blade Runner.", "a word that was not given: battle"),
         ("Blade Runner, made in 1979, is for you and Alien is too.", "a number that was not given: 1979"),
         ("Alien is for you after Blade Runner, since you are in love.", "it says what its reader is: you are"),
@@ -246,7 +263,21 @@ def test_a_taste_is_told_in_given_and_vetted_words(text: str, well: bool) -> Non
 def test_no_vetted_word_is_a_category_or_may_turn_a_sentence_around() -> None:
     words = Vocabulary(VOCABULARY)
     assert not [word for word in ALLOWED if words.find(word)]
-    assert not ALLOWED & {"not", "no", "never", "without", "worst", "best", "first", "two", "he", "she", "man", "old", "new"}
+    assert not ALLOWED & {
+        "not",
+        "no",
+        "never",
+        "without",
+        "worst",
+        "best",
+        "first",
+        "two",
+        "he",
+        "she",
+        "man",
+        "old",
+        "new",
+    }
     assert not [word for word in ALLOWED if any(sign.isdigit() for sign in word)]
 
 
