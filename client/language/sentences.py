@@ -85,5 +85,5 @@ def _stands_alone(sentence: str) -> bool:
 
 
 def _is_balanced(sentence: str) -> bool:
-    pairs = ("()", "“”", "（）")
+    pairs = (("(", ")"), ("“", "”"), ("（", "）"))
     return sentence.count('"') % 2 == 0 and all(sentence.count(left) == sentence.count(right) for left, right in pairs)
