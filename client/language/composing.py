@@ -49,7 +49,7 @@ class Composer:
     def compose(self, given: Given) -> Iterator[Piece]:
         """A text of the given facts as it grows; the last piece is whole, or says why there is none."""
         if given.job is Job.DIGEST:
-            yield self._chosen(given)
+            yield self._digest(given)
             return
         tokens = 0
         piece = Piece(refused="nothing to write of", done=True)
@@ -63,7 +63,7 @@ class Composer:
             tokens = piece.tokens
         yield piece
 
-    def _chosen(self, given: Given) -> Piece:
+    def _digest(self, given: Given) -> Piece:
         """The sentence that is likeliest as the one that says what the text is about, by the mean of its tokens."""
         candidates = quotable(given.source)[:MOST_SENTENCES]
         if not candidates:

@@ -50,7 +50,7 @@ _ODD = re.compile(r"[<>{}\[\]|\\^`~=*_#@\x00-\x1f]|https?:|www\.|\b\w+\.\w{2,}/|
 _END = re.compile(r"[.!?][\"”’)]*(?=\s+[\"“‘(]?[^\W\d_a-z])|[.!?][\"”’)]*$|[。！？][”』」）]*")
 _SHORT_FORM = re.compile(
     r"(?:^|[\s(“\"])(?:[^\W\d_]|[^\W\d_](?:\.[^\W\d_])+|mr|mrs|ms|dr|prof|st|sr|jr|no|nos|vs|gen|sen|rep|gov|lt|col|sgt|capt"
-    r"|rev|hon|inc|ltd|co|corp|etc|cf|al|approx|fig|vol|ch|pp?|ed|dept|univ|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\.$",
+    r"|rev|hon|bros|messrs|mt|ft|ave|blvd|rd|adm|maj|inc|ltd|co|corp|etc|cf|al|approx|fig|vol|ch|pp?|ed|dept|univ|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\.$",
     re.IGNORECASE,
 )
 """A full stop behind these ends no sentence for sure."""
