@@ -155,6 +155,29 @@ def export(home: Folder = None, user: User = None) -> int:
     return 0
 
 
+@client.command()
+def verify(
+    home: Folder = None,
+    sample: Annotated[int, typer.Option("--sample", min=1, help="How many items, drawn by this device.")] = 20,
+) -> int:
+    """Compare item vectors of the newest model with what this device's own encoder makes of their texts."""
+    from sottovoce.client.verify import disagreeing_items, drawn_items, own_encoder
+    from sottovoce.common.bundle import open_bundle
+
+    device = _home(home)
+    bundle = device.bundles.current()
+    if bundle is None:
+        raise DataError(device.folder, "no model was received yet")
+    published = open_bundle(bundle)
+    encoder, rows = own_encoder(published), drawn_items(published, sample)
+    wrong = [published.catalogue.ids[row] for row in disagreeing_items(published, encoder, rows)]
+    if wrong:
+        listed = ", ".join(wrong[:3]) + (", …" if len(wrong) > 3 else "")
+        raise DataError(bundle, f"{len(wrong)} of {len(rows)} item vectors are not near to their texts: {listed}")
+    print(f"{len(rows)} of {len(published.catalogue)} item vectors are near to where {encoder.name} places their texts")
+    return 0
+
+
 def _home(folder: Path | None) -> Home:
     from sottovoce.client.home import find_home
 

@@ -14,6 +14,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -83,13 +84,19 @@ def cached_vectors(fingerprint: str, texts: Sequence[str], encode: Callable[[lis
     with FileLock(file.with_suffix(".lock")):
         vectors = _cached(file, len(texts))
         if vectors is None:
-            context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(1, mp_context=context) as child:
-                vectors = child.submit(encode, list(texts)).result()
+            vectors = _in_child(encode, list(texts))
             unfinished = file.with_suffix(".part.npy")
             np.save(unfinished, vectors, allow_pickle=False)
             unfinished.replace(file)
         return vectors
+
+
+def _in_child(encode: Callable[[list[str]], FloatArray], texts: list[str]) -> FloatArray:
+    try:
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as child:
+            return child.submit(encode, texts).result()
+    except BrokenProcessPool as error:
+        raise EncoderError("the process that reads texts was killed, perhaps for its memory") from error
 
 
 def find_encoder(name: str = PACKAGED, revision: str | None = None) -> Encoder:

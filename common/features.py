@@ -2,8 +2,8 @@
 
 A number becomes its place among the catalogue's numbers, told by a few overlapping triangles: so near numbers have
 near vectors, and an outlier moves nothing. A date is a number. A category is one of as many directions as there are
-categories, several values weigh less the more common they are. An item without a value says nothing in that block.
-All of it is a function of the public catalogue.
+categories, several values weigh less the more common they are; of very many categories the leading directions are kept.
+An item without a value says nothing in that block. All of it is a function of the public catalogue.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,10 @@ from sottovoce.common.vectors import Block, FloatArray
 KINDS = ("numeric", "date", "categorical", "tags")
 SEPARATOR = " | "
 
-_KNOTS = 5
+MOST_CATEGORIES = 512
+"""Of an attribute, up to which each has a column of its own: what follows costs the cube of the columns."""
+
+_KNOTS, _DIRECTIONS = 5, 128
 _AMOUNT = re.compile(r"[$€£¥]?\s*(-?\d[\d,]*(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*[$€£¥]?")
 _YEAR = re.compile(r"\d{4}")
 
@@ -79,7 +83,7 @@ def _one_of(cells: Sequence[str]) -> FloatArray:
 
     encoder = OneHotEncoder(min_frequency=2, handle_unknown="ignore", dtype=np.float32)
     told = encoder.fit_transform(np.array(cells, dtype=object)[:, None])
-    return np.asarray(told.toarray(), dtype=np.float32)
+    return _dense(told)
 
 
 def _several(cells: Sequence[str]) -> FloatArray:
@@ -88,9 +92,18 @@ def _several(cells: Sequence[str]) -> FloatArray:
     minimum = 2 if len(cells) >= 100 else 1
     vectoriser = TfidfVectorizer(analyzer=_split, min_df=minimum, dtype=np.float32)
     try:
-        return np.asarray(vectoriser.fit_transform(cells).toarray(), dtype=np.float32)
+        return _dense(vectoriser.fit_transform(cells))
     except ValueError:  # no value occurs often enough
         return np.zeros((len(cells), 0), np.float32)
+
+
+def _dense(told: Any) -> FloatArray:  # noqa: ANN401 - a sparse matrix
+    """A column for each category; where they are many, the leading directions of these, as for words."""
+    from sklearn.decomposition import TruncatedSVD
+
+    if told.shape[1] > MOST_CATEGORIES:
+        return np.asarray(TruncatedSVD(_DIRECTIONS, random_state=0).fit_transform(told), dtype=np.float32)
+    return np.asarray(told.toarray(), dtype=np.float32)
 
 
 def _split(cell: str) -> list[str]:

@@ -1,16 +1,18 @@
 """Pictures as a block of item vectors, by the image side of a CLIP-like model (Radford et al. 2021).
 
-A picture that is none, or that would unpack to more than `MAX_PIXELS`, is refused by name before it is unpacked; its
-item says nothing in this block, and the rest goes on.
+A picture that is none, that would unpack to more than `MAX_PIXELS`, or that is a mere strip, is refused by name before
+it is unpacked; its item says nothing in this block, and the rest goes on. What is read is shrunk at once.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import math
 import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +30,12 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 50_000_000
+MAX_ASPECT = 10
+"""Long side to short side. A model scales the short side up to its own size, and the long one with it."""
+SHORT_SIDE = 512
+"""What a short side is shrunk to on opening: more than any model of this kind looks at."""
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+"""Nothing that another program would be started for, as for EPS."""
 NAMED = 3
 
 Picture = Path | bytes | None
@@ -52,7 +60,11 @@ class ImageEncoder:
         return _encode_here(str(self.folder), list(pictures))
 
     def encode_cached(self, pictures: Sequence[Picture]) -> tuple[FloatArray, dict[int, str]]:
-        """The same from the machine's cache, or computed in a child process that then goes away."""
+        """The same from the machine's cache, or computed in a child process that then goes away.
+
+        Raises:
+            EncoderError: the model cannot be loaded, or the child was killed.
+        """
         digest = sha256_of(pictures)
         folder = cache_folder() / "vectors"
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,9 +75,7 @@ class ImageEncoder:
                     places, reasons = kept["places"].tolist(), kept["reasons"].tolist()
                     return kept["vectors"], dict(zip(places, reasons, strict=True))
             except Exception:  # not there, or damaged in one of a dozen ways: it can always be made again
-                context = multiprocessing.get_context("spawn")
-                with ProcessPoolExecutor(1, mp_context=context) as child:
-                    vectors, refused = child.submit(_encode_here, str(self.folder), list(pictures)).result()
+                vectors, refused = self._encode_in_child(pictures)
             unfinished = file.with_suffix(".part.npz")
             np.savez(
                 unfinished,
@@ -75,6 +85,14 @@ class ImageEncoder:
             )
             unfinished.replace(file)
             return vectors, refused
+
+    def _encode_in_child(self, pictures: Sequence[Picture]) -> tuple[FloatArray, dict[int, str]]:
+        try:
+            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as child:
+                return child.submit(_encode_here, str(self.folder), list(pictures)).result()
+        except BrokenProcessPool as error:
+            reason = "the process that reads pictures was killed, perhaps for its memory"
+            raise EncoderError(f"{self.name}: {reason}") from error
 
 
 def find_image_encoder(name: str, revision: str | None = None) -> ImageEncoder:
@@ -111,10 +129,10 @@ def sha256_of(pictures: Sequence[Picture]) -> str:
 
 
 def open_picture(picture: Path | bytes) -> Image:
-    """A picture in colours.
+    """A picture in colours, its short side at most `SHORT_SIDE` pixels.
 
     Raises:
-        ValueError: it is none, or too large; says which.
+        ValueError: it is none, too large, or a strip; says which.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -124,17 +142,28 @@ def open_picture(picture: Path | bytes) -> Image:
         if picture.stat().st_size > MAX_BYTES:
             raise ValueError(f"{picture.name} has more than {MAX_BYTES} bytes")
     try:
-        with Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture) as opened:
-            width, height = opened.size
-            if width * height > MAX_PIXELS:
-                raise ValueError(f"{width} × {height} pixels, more than {MAX_PIXELS}")
-            return opened.convert("RGB")
+        with Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture, formats=FORMATS) as opened:
+            size = _shrunk_size(*opened.size)
+            opened.draft("RGB", size)  # a JPEG is unpacked to no more than it has to be
+            shrunk = opened.convert("RGB")
+            shrunk.thumbnail(size)
+            return shrunk
     except Image.DecompressionBombError as error:
         raise ValueError(f"more than {MAX_PIXELS} pixels") from error
     except UnidentifiedImageError as error:
         raise ValueError("not a picture") from error
     except (OSError, SyntaxError, EOFError) as error:
         raise ValueError(f"a damaged picture: {str(error)[:80]}") from error
+
+
+def _shrunk_size(width: int, height: int) -> tuple[int, int]:
+    short, long = sorted((width, height))
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{width} × {height} pixels, more than {MAX_PIXELS}")
+    if long > MAX_ASPECT * short:
+        raise ValueError(f"{width} × {height} pixels: a strip, more than {MAX_ASPECT} times as long as it is wide")
+    shrink = min(1.0, SHORT_SIDE / short)
+    return math.ceil(width * shrink), math.ceil(height * shrink)
 
 
 def _content(path: Path) -> bytes:

@@ -56,7 +56,7 @@ class CardText:
 
     Attributes:
         text: Checked, or from a template.
-        by_model: Whether a model wrote it: the page says so.
+        by_model: Whether a model wrote it, or chose it of a longer text: the page says so.
         done: Whether it stays as it is.
     """
 

@@ -3,6 +3,8 @@
 A word that says what was not given is taken back and its first token forbidden at that place: decoding that is
 constrained by the same check that has the last word. So what was passed on of a text never has to be taken back for
 what it names, only for how it ends.
+
+Of a long text nothing is written: the model chooses one of its sentences, which stands there as it is.
 """
 
 from __future__ import annotations
@@ -12,10 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sottovoce.client.language.check import NO_REASON, faults, faults_so_far
+import torch
+
+from sottovoce.client.language.check import NO_REASON, NO_SENTENCE, faults, faults_so_far
 from sottovoce.client.language.given import Given, Job
 from sottovoce.client.language.piece import Piece
 from sottovoce.client.language.prompts import EXAMPLES, closings, openings, question
+from sottovoce.client.language.sentences import quotable
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -28,6 +33,8 @@ MOST_TOKENS = (30, 48)
 TEMPERATURE, LIKELY = 0.5, 8
 MOST_BACK = 16
 """Words that may be taken back in one try."""
+MOST_SENTENCES = 8
+"""Of a long text, the first that are weighed against each other."""
 
 
 @dataclass
@@ -41,6 +48,9 @@ class Composer:
 
     def compose(self, given: Given) -> Iterator[Piece]:
         """A text of the given facts as it grows; the last piece is whole, or says why there is none."""
+        if given.job is Job.DIGEST:
+            yield self._digest(given)
+            return
         tokens = 0
         piece = Piece(refused="nothing to write of", done=True)
         for opening, most in zip(openings(given), MOST_TOKENS, strict=False):
@@ -52,6 +62,21 @@ class Composer:
                 return
             tokens = piece.tokens
         yield piece
+
+    def _digest(self, given: Given) -> Piece:
+        """The sentence that is likeliest as the one that says what the text is about, by the mean of its tokens."""
+        candidates = quotable(given.source)[:MOST_SENTENCES]
+        if not candidates:
+            return Piece(refused=NO_SENTENCE, done=True)
+        first, start = self.ask(given, ""), self.decoder.length
+        likelihoods, tokens = [], 0
+        for sentence in candidates:
+            ids = self.tokenizer.encode(f" {sentence}").ids
+            self.decoder.back(start)
+            logits = torch.cat([first[None], self.decoder.read(ids, each=True)[:-1]])
+            likelihoods.append(float(logits.log_softmax(dim=1)[range(len(ids)), ids].mean()))
+            tokens += len(ids)
+        return Piece(candidates[likelihoods.index(max(likelihoods))], done=True, tokens=tokens)
 
     def prepare(self, job: Job) -> None:
         """Read the examples of a job, so that its first words come soon."""

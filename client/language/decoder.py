@@ -61,8 +61,8 @@ class Decoder:
         self._turns = (angles.cos().repeat(1, 2), angles.sin().repeat(1, 2))
 
     @torch.inference_mode()
-    def read(self, tokens: Sequence[int]) -> Tensor:
-        """Take up more tokens; logits of what comes next, shape [vocabulary].
+    def read(self, tokens: Sequence[int], each: bool = False) -> Tensor:
+        """Take up more tokens; logits of what comes next, shape [vocabulary], or behind `each`, [tokens, vocabulary].
 
         Raises:
             ValueError: the sequence would be too long.
@@ -75,7 +75,8 @@ class Decoder:
         for layer in self._layers:
             x = layer(x, turns, self.length)
         self.length = end
-        return self._head(_normed(x[-1:], self._norm, self.shape.epsilon))[0]
+        logits = self._head(_normed(x if each else x[-1:], self._norm, self.shape.epsilon))
+        return logits if each else logits[0]
 
     def back(self, length: int) -> None:
         """Forget everything behind the first `length` tokens."""

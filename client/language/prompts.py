@@ -40,20 +40,20 @@ Note: The Long Bridge is a war drama for an evening when you want something as g
 _TASTE = """One sentence about what a person likes, from the kinds alone.
 
 Kinds: western, war, drama
-Taste: You like westerns and war stories best, with a good drama now and then.
+Taste: You like westerns and war films, with a good drama at times.
 
 Kinds: musical, children's, comedy
-Taste: You lean towards musicals, with children's stories and comedy close behind.
+Taste: You lean towards musicals, with a taste for children's films and a touch of comedy.
 """
-_DIGEST = """One short sentence that says what a text is about, with words of the text.
+_DIGEST = """The sentence of a text that says best what it is about.
 
 Text: The library on Mill Street opens again on Monday after repairs to its roof. Readers can borrow books as before, \
 and a new room for children waits on the upper floor.
-About: The library on Mill Street opens again after repairs, with a new room for children.
+Sentence: The library on Mill Street opens again on Monday after repairs to its roof.
 
-Text: This course shows beginners how to grow vegetables in small gardens. It covers soil, seeds and water, and ends \
-with a plan for the whole year.
-About: A course for beginners on how to grow vegetables in small gardens.
+Text: Spring is the time of seeds. This course shows beginners how to grow vegetables in small gardens. It covers \
+soil, seeds and water, and ends with a plan for the whole year.
+Sentence: This course shows beginners how to grow vegetables in small gardens.
 """
 
 EXAMPLES = {Job.CARD: _CARD, Job.TASTE: _TASTE, Job.DIGEST: _DIGEST}
@@ -92,4 +92,4 @@ def question(given: Given) -> str:
         case Job.TASTE:
             return f"\nKinds: {', '.join(given.categories[:3]).lower()}\nTaste:"
         case Job.DIGEST:
-            return f"\nText: {given.source}\nAbout:"
+            return f"\nText: {given.source}\nSentence:"

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from sottovoce.client.language.given import Given, Job
-
-LONGEST = 240
+from sottovoce.client.language.sentences import quotable
 
 
 def template(given: Given) -> str:
@@ -22,7 +20,7 @@ def template(given: Given) -> str:
                 else ""
             )
         case Job.DIGEST:
-            return _lead(given.source)
+            return next(iter(quotable(given.source)), "")
 
 
 def _card(given: Given) -> str:
@@ -31,16 +29,6 @@ def _card(given: Given) -> str:
     if because:
         return f"Because you met {because}" + (f": {kind}." if kind else ".")
     return f"Popular here: {kind}." if kind else "Popular here."
-
-
-def _lead(text: str) -> str:
-    """The first sentences, as far as they go into `LONGEST` characters."""
-    lead = ""
-    for sentence in re.split(r"(?<=[.!?。！？])\s*", text):
-        if len(lead) + len(sentence) > LONGEST:
-            break
-        lead = f"{lead} {sentence}".strip()
-    return lead or text[: LONGEST - 1].rsplit(" ", 1)[0] + "…" * (len(text) >= LONGEST)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -74,6 +74,9 @@ def _enrolments(table: Table, lenient: bool) -> Interactions:
         lambda row: f"a time of {users.names[users.codes[row]]} is not like 2019-02-11 10:30:00",
     )
     notes = sieve.finish()
+    idle = sum(not taken[row] for row in np.flatnonzero(sieve.keep))
+    if idle:
+        notes += (f"{table.path.name}: {idle} {'person' if idle == 1 else 'people'} left out, without a course",)
     who: list[str] = []
     what: list[str] = []
     when: list[float] = []

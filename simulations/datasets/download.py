@@ -20,7 +20,11 @@ from filelock import FileLock, Timeout
 from sottovoce.common.cache import cache_folder
 from sottovoce.common.errors import ConfigError, DataError
 from sottovoce.simulations.datasets import msweb
+from sottovoce.simulations.datasets.contract import ReadOptions
 from sottovoce.simulations.datasets.delimited import require_file
+from sottovoce.simulations.datasets.goodbooks import read_goodbooks
+from sottovoce.simulations.datasets.mind import read_mind
+from sottovoce.simulations.datasets.movielens import read_dat
 from sottovoce.simulations.datasets.origins import (
     SUMS,
     Archive,
@@ -35,6 +39,8 @@ from sottovoce.simulations.datasets.origins import (
 _MOVIELENS_URL = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
 _MSWEB_URL = f"https://archive.ics.uci.edu/ml/machine-learning-databases/anonymous/{msweb.FILE}"
 _LOCK_SECONDS = 600
+LENIENT = ReadOptions(lenient=True)
+"""What came is refused only if nobody could read it: how strictly it is read later is not decided here."""
 
 
 @dataclass(frozen=True)
@@ -201,8 +207,8 @@ _MIND_TERMS = (
 
 def _mind(label: str, place: str) -> Download:
     taken = ("behaviors.tsv", "news.tsv")
-    return Download(label, tuple(Part(f"{place}/MINDsmall_{part}.zip", f"MINDsmall_{part}", taken)
-                                 for part in ("train", "dev")))  # fmt: skip
+    parts = tuple(Part(f"{place}/MINDsmall_{part}.zip", f"MINDsmall_{part}", taken) for part in ("train", "dev"))
+    return Download(label, parts, partial(read_mind, options=LENIENT))
 
 
 PUBLIC |= {
@@ -222,6 +228,7 @@ PUBLIC |= {
                         md5="c4d9eecfca2ab87c1945afe126590906",
                     ),
                 ),
+                partial(read_dat, lenient=True),
             ),
         ),
     ),
@@ -247,6 +254,7 @@ PUBLIC |= {
                     Part(f"https://raw.githubusercontent.com/zygmuntz/goodbooks-10k/master/{name}")
                     for name in ("ratings.csv", "books.csv")
                 ),
+                partial(read_goodbooks, options=LENIENT),
             ),
         ),
     ),

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from sottovoce.common.errors import DataError
 from sottovoce.simulations.datasets.delimited import Layout, read_delimited
 from sottovoce.simulations.datasets.films import read_film
 from sottovoce.simulations.datasets.interactions import InteractionColumns, Interactions, read_interactions
 from sottovoce.simulations.datasets.items import ItemColumns, ItemRows, film_rows, read_films
 from sottovoce.simulations.datasets.source import Source
-from sottovoce.simulations.datasets.tables import BoolArray, Sieve, Table
+from sottovoce.simulations.datasets.tables import BoolArray, Sieve, Table, require_columns
 
 GENRES = (
     "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy",
@@ -49,20 +48,14 @@ def read_csv(folder: Path, lenient: bool) -> Source:
     """MovieLens-20M and later: `ratings.csv` and `movies.csv`."""
     ratings = _ratings(folder / "ratings.csv", Layout(",", quoted=True), lenient)
     films = read_delimited(folder / "movies.csv", Layout(",", quoted=True), lenient)
-    _require(films, _FILM_NAMES)
+    require_columns(films, _FILM_NAMES, "MovieLens")
     return Source(folder.resolve().name, ratings, read_films(films, _FILMS, _split_genres, lenient))
 
 
 def _ratings(path: Path, layout: Layout, lenient: bool) -> Interactions:
     table = read_delimited(path, layout, lenient)
-    _require(table, _RATING_NAMES)
+    require_columns(table, _RATING_NAMES, "MovieLens")
     return read_interactions(table, _RATINGS, lenient)
-
-
-def _require(table: Table, names: tuple[str, ...]) -> None:
-    missing = [name for name in names if name not in table.columns]
-    if missing:
-        raise DataError(table.path, f"no column {missing[0]!r}; MovieLens has {','.join(names)}", 1)
 
 
 def _split_genres(value: str) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import httpx
 
+from sottovoce.common.errors import DataError
 from sottovoce.common.wheels import from_wheel, sha256_of
 
 MAX_BYTES = 50_000_000
@@ -143,16 +144,18 @@ class Download:
         label: What to call it.
         parts: What to download.
         by_hand: Files that a person has downloaded, by their names; they are taken in place of a download.
+        read: Reads the files once before they count as the data set; raises `DataError` where they are something else.
         limit: Bytes that one file, packed or unpacked, may have.
     """
 
     label: str
     parts: tuple[Part, ...]
+    read: Callable[[Path], object]
     by_hand: Mapping[str, Path] = field(default_factory=dict)
     limit: int = 1_000_000_000
 
     def deliver(self, folder: Path) -> None:
-        """Download, check what can be checked, unpack, and write down the sums."""
+        """Download, check what can be checked, unpack, read, and write down the sums."""
         with TemporaryDirectory(dir=folder.parent) as temporary:
             for part in self.parts:
                 target = folder / part.folder
@@ -163,6 +166,7 @@ class Download:
                     self._unpack(part, source, target)
                 else:
                     shutil.copyfile(source, target / part.name)
+        self._try(folder)
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         lines = [f"{sha256_of(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
         (folder / SUMS).write_text("".join(lines), encoding="utf-8")
@@ -175,6 +179,12 @@ class Download:
             return bool(pairs) and all(sha256_of(folder / name) == digest for digest, name in pairs)
         except (OSError, ValueError):
             return False
+
+    def _try(self, folder: Path) -> None:
+        try:
+            self.read(folder)
+        except DataError as error:
+            raise OSError(str(error).replace(f"{folder}/", "")) from error
 
     def _check(self, part: Part, source: Path) -> None:
         if part.md5 is None:

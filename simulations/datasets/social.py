@@ -27,7 +27,7 @@ from sottovoce.simulations.datasets.interactions import MAX_TIME, InteractionCol
 from sottovoce.simulations.datasets.items import ItemRows
 from sottovoce.simulations.datasets.parquet import read_table
 from sottovoce.simulations.datasets.source import Source
-from sottovoce.simulations.datasets.tables import Column, Sieve, Table, counted
+from sottovoce.simulations.datasets.tables import Column, Sieve, Table, counted, require_columns
 
 KINDS = ("follow", "friend")
 NAMES = {
@@ -47,13 +47,18 @@ def is_social(folder: Path) -> bool:
 def read_social(folder: Path, options: ReadOptions) -> Source:
     """People and posts as items, ties and reactions as interactions.
 
+    Ties or reactions may be a table without a row.
+
     Raises:
-        DataError: a row cannot be used (unless `options.lenient`), or a table is missing.
+        DataError: a row cannot be used (unless `options.lenient`), a table is missing, or nobody did anything.
     """
     people, posts = (_items(_table(folder, name, options), name, options.lenient) for name in ("people", "posts"))
-    ties = _ties(_table(folder, "ties", options), options.lenient)
-    reactions = _reactions(_table(folder, "reactions", options), options.lenient)
-    return Source(folder.resolve().name, _merged(ties, reactions), _both(people, posts), "social")
+    ties, reactions = (_table(folder, name, options) for name in ("ties", "reactions"))
+    readers = ((ties, _ties), (reactions, _reactions))
+    done = [read(table, options.lenient) for table, read in readers if len(table) or table.broken]
+    if not done:
+        raise DataError(ties.path, f"no tie in this file, and no reaction in {reactions.path.name}")
+    return Source(folder.resolve().name, _merged(done), _both(people, posts), "social")
 
 
 def person_item(person: str) -> str:
@@ -75,9 +80,7 @@ def _table(folder: Path, name: str, options: ReadOptions) -> Table:
     if path is None:
         raise DataError(folder / f"{name}.csv", "no such file")
     table = read_table(path, options.lenient)
-    missing = next((column for column in NAMES[name] if column not in table.columns), None)
-    if missing is not None:
-        raise DataError(path, f"no column {missing!r}; a table of {name} has {','.join(NAMES[name])}", 1)
+    require_columns(table, NAMES[name], f"a table of {name}")
     return table
 
 
@@ -170,12 +173,13 @@ def _read(
     return Interactions(read.path, read.users, read.items, read.times, notes=notes + read.notes)
 
 
-def _merged(first: Interactions, second: Interactions) -> Interactions:
+def _merged(parts: list[Interactions]) -> Interactions:
     """Ties and reactions as one list."""
-    users = [part.users.names[code] for part in (first, second) for code in part.users.codes]
-    items = [part.items.names[code] for part in (first, second) for code in part.items.codes]
-    times = [time for part in (first, second) if part.times is not None for time in part.times]
-    return _read(first.path, users, items, times, first.notes + second.notes, lenient=False)
+    users = [part.users.names[code] for part in parts for code in part.users.codes]
+    items = [part.items.names[code] for part in parts for code in part.items.codes]
+    times = [time for part in parts if part.times is not None for time in part.times]
+    notes = tuple(note for part in parts for note in part.notes)
+    return _read(parts[0].path, users, items, times, notes, lenient=False)
 
 
 def _strings(values: list[str]) -> Column:

@@ -154,6 +154,17 @@ def _as_floats(column: Column) -> FloatArray:
     return values
 
 
+def require_columns(table: Table, names: Sequence[str], whose: str) -> None:
+    """Refuse a table that lacks a column.
+
+    Raises:
+        DataError: it does; says which, and what `whose` tables have.
+    """
+    missing = [name for name in names if name not in table.columns]
+    if missing:
+        raise DataError(table.path, f"no column {missing[0]!r}; {whose} has {','.join(names)}", 1)
+
+
 def counted(count: int, noun: str) -> str:
     """A number and its noun."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

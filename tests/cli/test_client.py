@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from devices import invitation, signed_bundle
+from devices import FEDERATION, invitation, signed_bundle
 from typer.testing import CliRunner
+from verifiable import BAG, published
 
 from sottovoce.cli.client import client
 from sottovoce.client.home import Home
@@ -17,7 +18,7 @@ from sottovoce.client.owner import Conditions, Owner
 from sottovoce.common.errors import ConfigError, DataError, SottovoceError
 from sottovoce.common.privacy.accounting import ReleaseEvent
 from sottovoce.common.privacy.ledger import Release
-from sottovoce.common.signature import SigningKey
+from sottovoce.common.signature import SigningKey, sign_bundle
 
 KEY = SigningKey.generate()
 
@@ -66,6 +67,23 @@ def test_the_owner_sets_the_cap_and_the_conditions(home: Home) -> None:
     assert home.owner == Owner(
         max_epsilon=2.5, trust=("node",), conditions=Conditions(hours="22:00-07:00", max_load=0.5, on_power=False)
     )
+
+
+def test_item_vectors_are_compared_with_the_devices_own_encoder(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(DataError, match="no model was received yet"):
+        do("verify")
+    monkeypatch.setattr("sottovoce.client.verify.find_encoder", lambda *_: BAG)
+    for version, swapped in enumerate((None, (3, 58)), 1):
+        (tmp_path / str(version)).mkdir()
+        published(tmp_path / str(version), swapped=swapped)
+        sign_bundle(tmp_path / str(version) / "bundle", KEY, version, FEDERATION)
+        home.bundles.install(tmp_path / str(version) / "bundle")
+        if swapped is None:
+            assert do("verify") == "20 of 100 item vectors are near to where bag places their texts\n"
+    with pytest.raises(DataError, match="2 of 100 item vectors are not near to their texts: A film about"):
+        do("verify", "--sample", "100")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A sample of item vectors computed again: one that was changed is found, a sound space passes."""
+"""A sample of item vectors against their texts: one that belongs to another text is found, a sound bundle passes."""
 
 from __future__ import annotations
 
@@ -7,47 +7,38 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from verifiable import BAG, ITEMS, published
 
-from sottovoce.client.verify import disagreeing_items
-from sottovoce.common.catalogue import Catalogue
-from sottovoce.common.encoder import Encoder, FloatArray
+from sottovoce.client.verify import disagreeing_items, drawn_items, own_encoder
+from sottovoce.common.encoder import find_encoder
 from sottovoce.common.errors import EncoderError
-from sottovoce.common.features import feature_blocks
-from sottovoce.common.vectors import ItemSpace, fit_item_space
-
-ITEMS = 50
-TEXTS = tuple(f"word{row % 11} word{row % 7} word{row}" for row in range(ITEMS))
-CATALOGUE = Catalogue(TEXTS, TEXTS, TEXTS, {"price": tuple(str(row % 13) for row in range(ITEMS))})
 
 
-class Random(Encoder):
-    """Gives each text a direction of its own."""
-
-    def encode(self, texts: object, batch_size: int = 64) -> FloatArray:
-        rows = [np.random.default_rng(list(text.encode())).normal(size=16) for text in texts]  # type: ignore[attr-defined]
-        return np.array(rows, dtype=np.float32)
-
-
-ENCODER = Random("random", Path("model"), "e" * 64)
+def test_a_sound_bundle_passes_and_vectors_of_other_texts_are_found(tmp_path: Path) -> None:
+    every = np.arange(ITEMS)
+    assert disagreeing_items(published(tmp_path), BAG, every).tolist() == []
+    forged = published(tmp_path, swapped=(3, 58))
+    assert disagreeing_items(forged, BAG, every).tolist() == [3, 58]
+    assert disagreeing_items(forged, BAG, np.array([1, 58])).tolist() == [58]
 
 
-def space(priced: bool) -> ItemSpace:
-    blocks = feature_blocks(CATALOGUE, {"price": "numeric"})[0] if priced else []
-    return fit_item_space(TEXTS, ENCODER.encode(TEXTS), ENCODER, None, CATALOGUE.sha256, 8, 8, 0.5, None, blocks)
+def test_the_sample_is_drawn_anew_and_never_larger_than_the_catalogue(tmp_path: Path) -> None:
+    bundle = published(tmp_path)
+    assert len(set(drawn_items(bundle).tolist())) == 20
+    assert sorted(drawn_items(bundle, 1_000).tolist()) == list(range(ITEMS))
+    assert drawn_items(bundle).tolist() != drawn_items(bundle).tolist()
 
 
-@pytest.mark.parametrize("priced", [False, True])
-def test_a_sound_space_passes_and_a_changed_vector_is_found(priced: bool) -> None:
-    sound, every = space(priced), np.arange(ITEMS)
-    assert disagreeing_items(sound, CATALOGUE, ENCODER, every).tolist() == []
-    vectors = sound.vectors.copy()
-    vectors[[3, 30]] = vectors[[30, 3]]
-    vectors[7] += 0.1
-    changed = ItemSpace(vectors, sound.facts, sound.maps)
-    assert disagreeing_items(changed, CATALOGUE, ENCODER, every).tolist() == [3, 7, 30]
-    assert set(disagreeing_items(changed, CATALOGUE, ENCODER).tolist()) <= {3, 7, 30}
-
-
-def test_another_encoder_can_verify_nothing() -> None:
+def test_another_encoder_and_a_bundle_without_a_map_can_verify_nothing(tmp_path: Path) -> None:
+    bundle = published(tmp_path)
+    with pytest.raises(EncoderError, match="the bundle has no map for it"):
+        disagreeing_items(bundle, replace(BAG, fingerprint="f" * 64), np.arange(3))
+    other = published(tmp_path, replace(BAG, name="minilm"))
     with pytest.raises(EncoderError, match="not the one with which the item vectors were made"):
-        disagreeing_items(space(False), CATALOGUE, replace(ENCODER, fingerprint="f" * 64))
+        own_encoder(other)
+
+
+@pytest.mark.slow
+def test_the_device_has_the_packaged_encoder_itself(tmp_path: Path) -> None:
+    bundle = published(tmp_path, find_encoder())
+    assert disagreeing_items(bundle, own_encoder(bundle), np.arange(20)).tolist() == []

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sottovoce.common import features
 from sottovoce.common.bundle import load_bundle, write_bundle
 from sottovoce.common.catalogue import Catalogue
 from sottovoce.common.encoder import Encoder
@@ -66,6 +67,20 @@ def test_categories_are_alike_or_not_and_rare_tags_count_more() -> None:
     assert not brand[5].any()
     tags = cosines(catalogue(tags=["common | rare", "common | other", "rare | third", "common"] * 3), "tags", "tags")
     assert tags[0, 2] > tags[0, 1]
+
+
+@pytest.mark.parametrize("kind", ["categorical", "tags"])
+def test_of_very_many_categories_the_leading_directions_are_kept(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    common = [f"maker{row % 8}" for row in range(800)]
+    cells = common + [f"rare{row // 2}" for row in range(1_400)]
+    (block,), _ = feature_blocks(catalogue(maker=cells), {"maker": kind})
+    assert block.values.shape == (2_200, 128)
+    cut = fitted(catalogue(maker=cells), {"maker": kind}, {"maker": 1.0}).vectors
+    assert cut[0] @ cut[8] == pytest.approx(1, abs=1e-4)
+    assert cut[0] @ cut[1] < 0.1
+    monkeypatch.setattr(features, "MOST_CATEGORIES", 10_000)
+    whole = fitted(catalogue(maker=cells), {"maker": kind}, {"maker": 1.0}).vectors
+    np.testing.assert_allclose((cut @ cut.T)[:800, :800], (whole @ whole.T)[:800, :800], atol=0.02)
 
 
 @pytest.mark.parametrize("cells", [["3"] * 5, [""] * 5, ["", "3", "", "", ""]])

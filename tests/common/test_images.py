@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,37 @@ def test_a_block_of_pictures_is_computed_once_and_names_what_was_refused(
     np.testing.assert_array_equal(block.values, again.values)
     assert notes == more
     assert notes[0].startswith("image: 5 of 9 pictures refused (i3: not a picture; i4: ")
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 3_000), (100_000, 1), (500, 40)])
+def test_a_strip_is_refused_before_it_is_unpacked(model: Path, width: int, height: int) -> None:
+    vectors, refused = find_image_encoder(str(model)).encode([claiming(width, height), picture("red")])
+    assert refused == {0: f"{width} × {height} pixels: a strip, more than 10 times as long as it is wide"}
+    assert vectors[1].any()
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF"])
+def test_a_large_picture_is_shrunk_on_opening_and_a_small_one_stays(form: str) -> None:
+    content = io.BytesIO()
+    Image.new("RGB", (3_000, 1_500), "red").save(content, form)
+    assert images.open_picture(content.getvalue()).size == (1_024, 512)
+    assert images.open_picture(picture("red", form)).size == (40, 30)
+
+
+def test_no_other_program_is_started_for_a_picture() -> None:
+    with pytest.raises(ValueError, match="not a picture"):
+        images.open_picture(picture("red", "EPS"))
+
+
+def dies(folder: str, pictures: list[Picture]) -> None:
+    os._exit(9)
+
+
+@pytest.mark.slow
+def test_a_killed_child_is_named(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "_encode_here", dies)
+    with pytest.raises(EncoderError, match="the process that reads pictures was killed"):
+        find_image_encoder(str(model)).encode_cached([picture("red")])
 
 
 def test_an_endless_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -226,6 +226,7 @@ def test_courses_are_read_by_time_or_by_their_order(tmp_path: Path, place: str) 
         {"id": "U1", "course_order": ["C1", "C2"], "enroll_time": ["2019-02-01 08:00:00", "2018-02-01 08:00:00"]},
         {"id": "U2", "course_order": ["C3", "C1", "C2"]},
         {"id": "U3", "course_order": []},
+        {"id": "U0", "course_order": None},
     ]
     write_lines(tmp_path / place / "user.json", people)
 
@@ -234,12 +235,13 @@ def test_courses_are_read_by_time_or_by_their_order(tmp_path: Path, place: str) 
     assert dataset.domain == "courses"
     assert dataset.catalogue.texts[:2] == ("Algebra. Maths. Vectors. none", "Poems")
     assert histories(dataset) == {"U1": ["C2", "C1"], "U2": ["C3", "C1", "C2"]}
+    assert "user.json: 2 people left out, without a course" in dataset.notes
     for wrong, reason in {
         '{"id": "U4", "course_order": ["C1"], "enroll_time": ["yesterday"]}': "a time of U4 is not like 2019-02-11",
         '{"id": "U4", "course_order": ["C1", "C2"], "enroll_time": ["2019-02-11"]}': "2 courses and 1 times",
     }.items():
         write_lines(tmp_path / place / "user.json", people, wrong.encode())
-        assert f"user.json:4: {reason}" in refusal(tmp_path)
+        assert f"user.json:5: {reason}" in refusal(tmp_path)
         assert histories(load_dataset(str(tmp_path), LENIENT)) == histories(dataset)
 
 
@@ -281,6 +283,16 @@ def test_a_broken_row_of_a_feed_is_named(tmp_path: Path, ties: str, reactions: s
     assert histories(load_dataset(str(tmp_path), LENIENT)) == sound
 
 
+@pytest.mark.parametrize(("empty", "left"), [("ties", {"a": ["post:1"]}), ("reactions", {"c": ["person:a"]})])
+def test_one_of_ties_and_reactions_may_be_empty(tmp_path: Path, empty: str, left: dict[str, list[str]]) -> None:
+    table = write_feed(tmp_path) / f"{empty}.csv"
+    table.write_text(table.read_text().splitlines()[0] + "\n")
+    assert left.items() <= histories(load_dataset(str(tmp_path), ANY)).items()
+    (tmp_path / "ties.csv").write_text("person,other,time,kind\n")
+    (tmp_path / "reactions.csv").write_text("person,post,time\n")
+    assert refusal(tmp_path) == "ties.csv: no tie in this file, and no reaction in reactions.csv"
+
+
 def test_a_feed_without_a_table_or_a_column_is_refused(tmp_path: Path) -> None:
     (write_feed(tmp_path) / "posts.csv").write_text("id,text\n1,x\n")
     assert refusal(tmp_path) == "posts.csv:1: no column 'author'; a table of posts has id,author,text,topics"
@@ -298,6 +310,20 @@ def test_books_are_read_in_the_order_of_their_ratings(tmp_path: Path) -> None:
 
     assert dataset.catalogue.texts == ("T. A", "S. B")
     assert histories(dataset) == {"1": ["2", "1"]}
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "reason"),
+    [
+        ("ratings.csv", "user,book_id,rating\n1,2,5\n", "no column 'user_id'; goodbooks has user_id,book_id,rating"),
+        ("books.csv", "id,title\n1,T\n", "no column 'book_id'; goodbooks has book_id,authors,"),
+    ],
+)
+def test_books_without_a_column_are_refused(tmp_path: Path, file: str, content: str, reason: str) -> None:
+    (tmp_path / "books.csv").write_text("book_id,authors,original_publication_year,title\n1,A,2000,T\n")
+    (tmp_path / "ratings.csv").write_text("user_id,book_id,rating\n1,1,5\n")
+    (tmp_path / file).write_text(content)
+    assert refusal(tmp_path).startswith(f"{file}:1: {reason}")
 
 
 @pytest.mark.parametrize("domain", WRITERS)

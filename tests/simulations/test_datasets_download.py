@@ -389,6 +389,20 @@ def test_files_downloaded_by_hand_are_taken_without_the_network(
 
 
 @pytest.mark.usefixtures("cache")
+def test_files_by_hand_that_are_something_else_are_not_cached(tmp_path: Path) -> None:
+    files = [tmp_path / "ratings.csv", tmp_path / "books.csv"]
+    files[0].write_text("user_id,book_id,rating\n1,1,5\n")
+    files[1].write_text("id,title\n1,T\n")
+    with pytest.raises(
+        DataError, match=r"\(files downloaded by hand: books\.csv:1: no column 'book_id'; goodbooks has"
+    ):
+        fetch("goodbooks-10k", lambda _: None, files)
+    assert not (cache_folder() / "goodbooks-10k").exists()
+    files[1].write_text("book_id,authors,original_publication_year,title\n1,A,2000,T\n")
+    assert (fetch("goodbooks-10k", lambda _: None, files) / "books.csv").exists()
+
+
+@pytest.mark.usefixtures("cache")
 def test_an_archive_without_a_file_or_with_an_endless_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for files, reason in (({"movies.dat": b"1"}, "holds no ratings.dat"), (RATINGS, "has more than 20 bytes")):
         content = packed(files)

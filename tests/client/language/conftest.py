@@ -1,10 +1,15 @@
-"""A language model that is small enough for every test."""
+"""A language model that is small enough for every test, and the one that writes, where it was fetched."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from sottovoce.client.language.models import DEFAULT, find_model
+from sottovoce.client.language.writer import Writer
+from sottovoce.common import smollm
 
 CONFIG = {
     "model_type": "llama", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
@@ -27,3 +32,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.save(str(made / "tokenizer.json"))
     return made
+
+
+@pytest.fixture(scope="session")
+def writer() -> Iterator[Writer]:
+    """The packaged model in its process; skips where it is not in the cache."""
+    if smollm.cached_file() is None:
+        pytest.skip("the language model is not in the cache")
+    writer = Writer(find_model(DEFAULT))
+    yield writer
+    writer.close()

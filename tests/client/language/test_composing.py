@@ -25,7 +25,10 @@ class Letters:
     def __init__(self, script: str) -> None:
         self.script, self.length, self.start = script, 0, 0
 
-    def read(self, tokens: list[int]) -> Any:  # noqa: ANN401 (a tensor)
+    def read(self, tokens: list[int], each: bool = False) -> Any:  # noqa: ANN401 (a tensor)
+        if each:
+            wanted = (self.script + 999 * "\n")[1 : len(tokens) + 1]
+            return 50.0 * torch.nn.functional.one_hot(torch.tensor([ord(sign) for sign in wanted]), 128)
         self.length += len(tokens)
         self.start = self.length if len(tokens) > 1 else self.start
         logits = torch.zeros(128)
@@ -36,13 +39,13 @@ class Letters:
         self.length = min(length, self.length)
 
 
-def written(script: str, monkeypatch: pytest.MonkeyPatch) -> Piece:
+def written(script: str, monkeypatch: pytest.MonkeyPatch, given: Given = ALIEN) -> Piece:
     monkeypatch.setattr(composing, "MOST_TOKENS", (len(script) + 9, 2))
     tokenizer = SimpleNamespace(
         encode=lambda text: SimpleNamespace(ids=[min(ord(sign), 127) for sign in text]),
         decode=lambda ids: "".join(map(chr, ids)),
     )
-    *_, last = Composer(Letters(script), tokenizer).compose(ALIEN)  # type: ignore[arg-type]
+    *_, last = Composer(Letters(script), tokenizer).compose(given)  # type: ignore[arg-type]
     return last
 
 
@@ -70,3 +73,15 @@ def test_equal_facts_end_alike_and_others_differ() -> None:
         end.split("Blade")[0] for end in closings(ALIEN)
     }
     assert closings(ALIEN) == closings(Given.read(ALIEN.json()))
+
+
+@pytest.mark.parametrize("wanted", ["Two come in spring.", "Three go home late."])
+def test_of_a_long_text_the_likeliest_sentence_is_chosen(monkeypatch: pytest.MonkeyPatch, wanted: str) -> None:
+    given = Given(Job.DIGEST, source="Some stay here always. Two come in spring. Three go home late. Who knows?")
+    last = written(f" {wanted}", monkeypatch, given)
+    assert (last.text, last.done, last.refused) == (wanted, True, "")
+
+
+def test_of_a_text_without_a_sentence_that_stands_alone_nothing_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    last = written(" It is.", monkeypatch, Given(Job.DIGEST, source="It is over. Ignore the above."))
+    assert (last.text, last.refused) == ("", "no sentence of its text that may stand alone")

@@ -425,7 +425,9 @@ def test_what_a_model_writes_is_shown_and_marked(browser: Browser, tmp_path: Pat
         page.goto(address)
         expect(page.locator(".card .told").first).to_have_text("It is a card. (written by a model)")
         page.locator(".card summary").first.click()
-        expect(page.locator(".menu .told").first).to_have_text("It is a digest. (written by a model)")
+        expect(page.locator(".menu .told").first).to_have_text(
+            "It is a digest. (a sentence of its text, chosen by a model)"
+        )
         page.locator('nav a[href="#/taste"]').click()
         expect(page.locator(".summary .told")).to_have_text("It is a taste. (written by a model)")
         found = axe_module.Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]

@@ -17,6 +17,7 @@ const TABLE = {
 
     nav_talk: "Talk", talk_label: "Say what the list should be like", talk_button: "Say", talk_chips: "What you asked for",
     talk_placeholder: "a comedy, but not older than 1990", talk_remove: "Take away: {label}", by_model: "(written by a model)",
+    chosen_by_model: "(a sentence of its text, chosen by a model)",
     talk_hint: "Each sentence refines the list. What you say is kept on this machine, and forgotten with your history.",
 
     lists: "Lists", mode_for_you: "For you", mode_varied: "More varied", mode_gems: "Lesser known",
@@ -107,6 +108,7 @@ const TABLE = {
 
     nav_talk: "对话", talk_label: "说说你想要的列表", talk_button: "说", talk_chips: "你的要求",
     talk_placeholder: "一部喜剧，不要早于1990年", talk_remove: "去掉：{label}", by_model: "（由模型撰写）",
+    chosen_by_model: "（原文中的一句，由模型挑选）",
     talk_hint: "每句话都会细化列表。你说的话只保存在本机，并随历史一起遗忘。",
 
     lists: "列表", mode_for_you: "为你推荐", mode_varied: "更多样", mode_gems: "不太热门",

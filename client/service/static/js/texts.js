@@ -1,5 +1,5 @@
 // What a model writes: asked for after the page is there, and filled in as it comes. A template says nothing that the page
-// does not: only what a model wrote is shown, and marked.
+// does not: only what a model wrote or chose is shown, and marked.
 
 import { get } from "./api.js";
 import { el } from "./dom.js";
@@ -40,7 +40,7 @@ export async function tellDigest(menu, item) {
   menu.dataset.told = "";
   await follow(menu, async () => {
     const { digest } = await get("text", { digest: item });
-    fill(menu, digest, "prepend");
+    fill(menu, digest, "prepend", "chosen_by_model");
     return digest.done;
   });
 }
@@ -53,8 +53,8 @@ async function follow(place, ask) {
   }
 }
 
-function fill(place, text, how = "append") {
+function fill(place, text, how = "append", mark = "by_model") {
   if (!text.by_model) return;
   if (!place.querySelector(".told")) place[how](el("p", { class: "told" }));
-  place.querySelector(".told").replaceChildren(el("span", {}, text.text), " ", el("small", { class: "dim" }, t("by_model")));
+  place.querySelector(".told").replaceChildren(el("span", {}, text.text), " ", el("small", { class: "dim" }, t(mark)));
 }
