@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 
 from sottovoce.common import encoder as module
 from sottovoce.common.cache import cache_folder
-from sottovoce.common.encoder import Encoder, find_encoder, fingerprint
+from sottovoce.common.encoder import Encoder, cached_vectors, find_encoder, fingerprint
 from sottovoce.common.errors import EncoderError
+from sottovoce.common.scoring import FloatArray
 
 TEXTS = [
     "A detective hunts a serial killer in a rainy city.",
@@ -216,3 +218,13 @@ def test_the_cache_lies_where_the_variable_says(cache: Path, monkeypatch: pytest
     monkeypatch.delenv("SOTTOVOCE_CACHE")
     assert cache_folder().is_absolute()
     assert cache_folder().name == "sottovoce"
+
+
+def dies(_: list[str]) -> FloatArray:
+    os._exit(9)
+
+
+def test_a_killed_child_is_named(cache: Path) -> None:
+    with pytest.raises(EncoderError, match="the process that reads texts was killed"):
+        cached_vectors("fingerprint", ["a text"], dies)
+    assert not list(cache.rglob("*.npy"))
