@@ -89,7 +89,9 @@ def test_a_chip_can_be_taken_away_and_a_turn_taken_back(talk: Talk) -> None:
     assert talk.say(NOBODY, "start over").chips == ()
 
 
-@pytest.mark.parametrize("sentence", ["never mind, show me a western", "start over, a western please", "算了，来部西部片"])
+@pytest.mark.parametrize(
+    "sentence", ["never mind, show me a western", "start over, a western please", "算了，来部西部片"]
+)
 def test_a_wish_behind_a_command_takes_the_place_of_the_last(films: Films, talk: Talk, sentence: str) -> None:
     talk.say(NOBODY, "a comedy")
     turn = talk.say(NOBODY, sentence)
