@@ -74,8 +74,9 @@ _OR = re.compile(r"\bn?or\b|或|还是|/")
 _LATER_OR = re.compile(r"[^.;!?]{0,80}?\bn?or\b")
 _AND = re.compile(r"\band\b|[和与跟及&]|以及|还有")
 _TAIL = re.compile(
-    r"\b(?:my (?:thing|cup of tea|taste|style)|for me|interest(?:ed)?|mood|allowed|welcome|wanted|okay|needed|at all"
-    r"|thanks|either|fond|stand|bear|permitted|acceptable|here|list)\b|这样|那样|这种|那种|任何|所有|类型|其他|呀|啊|哦|啦|呢|嘛|谢谢|过"
+    r"\b(?:my (?:thing|cup of tea|taste|style)|for me|what i(?:'m| am)? \w+|interest(?:ed)?|mood|allowed|welcome|wanted"
+    r"|okay|needed|at all|thanks|either|fond|stand|bear|permitted|acceptable|here|list)\b"
+    r"|这样|那样|这种|那种|任何|所有|类型|其他|呀|啊|哦|啦|呢|嘛|谢谢|过"
 )
 _WEAK = frozenset({Kind.NOT, Kind.WITHOUT, Kind.NON, Kind.EXCEPT})
 _SHORT = frozenset({Kind.WITHOUT, Kind.NON})
@@ -127,6 +128,8 @@ class _Reader:
         places += [(claim.span[0], number) for number, claim in enumerate(self.claims)]
         clause = _Clause(0, 0)
         for _, each in sorted(places, key=lambda place: place[0]):
+            if self._introduces(each, clause):
+                continue
             if isinstance(each, Mark) and each.kind in (Kind.STOP, Kind.PAUSE):
                 clause.end = each.start
                 yield clause
@@ -137,6 +140,12 @@ class _Reader:
         clause.end = len(self.text)
         yield clause
 
+    def _introduces(self, mark: Mark | int, clause: _Clause) -> bool:
+        """Whether this is the colon of a list that is denied as a whole: "avoid: horror, war"."""
+        last = clause.marks[-1] if clause.marks else None
+        colon = isinstance(mark, Mark) and self.text[mark.start : mark.end] in (":", "：")
+        return colon and isinstance(last, Mark) and (last.kind in DENIALS or last.kind is Kind.AFTER)
+
     def _clause(self, clause: _Clause) -> None:
         mine = [each for each in clause.marks if isinstance(each, int)]
         if self.scope and not self._goes_on(clause):
@@ -145,21 +154,25 @@ class _Reader:
             self.before = []
         linked = bool(mine and self.before and (clause.pause == "、" or self._bare(self.before[-1], mine[0])))
         behind = list(self.before) if linked or not mine else []
-        preferring = False
+        read: list[int] = []
         for at, each in enumerate(clause.marks):
             if isinstance(each, int):
                 self._claim(each)
-                continue
-            last = not any(isinstance(mark, int) for mark in clause.marks[at + 1 :])
-            kind = each.kind
-            preferring = preferring or kind is Kind.PREFER
-            if kind is Kind.THAN and preferring and not last:
-                kind = Kind.INSTEAD
-            read = [mark for mark in clause.marks[:at] if isinstance(mark, int)]
-            self._mark(each, kind, clause, [*self._chain(behind, read, each), *read], last)
+                read.append(each)
+            else:
+                last = len(read) == len(mine)
+                reach = [*self._chain(behind, read, each), *read]
+                self._mark(each, self._kind(each, clause.marks[:at], reach, last), clause, reach, last)
         if any(isinstance(each, Mark) and each.kind is Kind.UNREAD for each in clause.marks):
             self._unread(clause, mine)
         self.before = [*(self.before if linked else []), *mine] if mine else self.before
+
+    def _kind(self, mark: Mark, before: list[Mark | int], reach: list[int], last: bool) -> Kind:
+        """What a word is where it stands: some deny what follows only there."""
+        preferring = any(isinstance(each, Mark) and each.kind is Kind.PREFER for each in before)
+        if mark.kind is Kind.THAN and preferring and not last:
+            return Kind.INSTEAD
+        return Kind.NO if mark.kind is Kind.AFTER and not last and not reach else mark.kind
 
     def _mark(self, mark: Mark, kind: Kind, clause: _Clause, behind: list[int], last: bool) -> None:
         """Take up one word; `behind` are the claims that it may reach back to, `last` whether none follows it."""

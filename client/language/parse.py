@@ -171,6 +171,7 @@ def _asked(text: str, vocabulary: Vocabulary, shown: Shown) -> Reading:
     claims = sorted((_claim(each) for each in everything), key=lambda claim: claim.span)
     signs = read_signs(text, claims)
     sign_of = {claim.span: sign for claim, sign in zip(claims, signs.of, strict=True)}
+    named = _settled(named, sign_of)
     found = (
         *spoken, *_numbers(PRICE, priced, sign_of, text, STEP), *_numbers(YEAR, dated, sign_of, text, 1),
         *_kept_away(moods, sign_of), *_categories(named, sign_of, text), *ways,
@@ -179,6 +180,18 @@ def _asked(text: str, vocabulary: Vocabulary, shown: Shown) -> Reading:
     left = _free(_blank(text, said), signs, whole=not found)
     unsure = signs.unsure or (not found and bool(left))
     return Reading((*found, *left), missing=missing, unsure=unsure, denied=signs.unsure)
+
+
+def _settled(named: list[Named], sign_of: dict[Span, Sign]) -> list[Named]:
+    """Without what is denied of a category that is asked for by name: horror that is not scary is still horror."""
+    wanted = [each.values for each in named if sign_of[each.span] is Sign.WANTED]
+    demanded = {values[0] for values in wanted if len(values) == 1}
+    rest = [
+        replace(each, values=tuple(value for value in each.values if value not in demanded))
+        if sign_of[each.span] is Sign.UNWANTED else each
+        for each in named
+    ]  # fmt: skip
+    return [each for each in rest if each.values]
 
 
 def _claim(found: Named | Range) -> Claim:
@@ -298,14 +311,11 @@ def _categories(named: list[Named], sign_of: dict[Span, Sign], text: str) -> lis
         elif (each.attribute, each.values) not in groups:
             groups.append((each.attribute, each.values))
         end = each.span[1]
-    demanded = {value for _, values in groups for value in values}
     excluded: dict[str, list[str]] = {}
     for each in named:
         if sign_of[each.span] is Sign.UNWANTED:
             known = excluded.setdefault(each.attribute, [])
-            # "horror, but not too scary" is still horror: of a word's categories, one that is asked for by name stays.
-            left = [value for value in each.values if value not in demanded] or each.values
-            known += [value for value in left if value not in known]
+            known += [value for value in each.values if value not in known]
     constraints: list[Constraint] = [AnyOf(attribute=attribute, values=values) for attribute, values in groups]
     return [*constraints, *(NoneOf(attribute=each, values=tuple(values)) for each, values in excluded.items())]
 

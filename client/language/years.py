@@ -115,12 +115,12 @@ _FORMS: tuple[tuple[_Reading, tuple[str, ...]], ...] = (
         rf"(?:in\s+|from\s+)?{_P}\s*(?:or|and)\s+(?:after|later|newer|onwards?|up|more\s+recent)\b(?!\s*{_P}|\s+than)",
         rf"(?:in\s+)?{_P}\s+(?:in\s+)?or\s+(?:after|later|newer)\b(?!\s*{_P}|\s+than)",
         rf"{_P}[及和或](?:者|其)?(?:以后|之后|更[新晚])",
-        rf"(?:最早|至少)(?:是|在|要)?{_P}",
+        rf"(?:最早|至少)(?:是|在|要)?{_P}", rf"\bearliest\s+{_P}", rf"{_P}\s+at\s+(?:the\s+)?earliest\b",
     )),
     (_until, (
         rf"\b(?:in\s+or\s+before|at\s+(?:the\s+)?(?:latest|most)\s+(?:from\s+)?)\s*{_P}",
         rf"(?:in\s+|from\s+)?{_P}\s*(?:or|and)\s+(?:before|earlier|older)\b(?!\s*{_P}|\s+than)",
-        rf"{_P}\s+in\s+or\s+before\b(?!\s*{_P})", rf"{_P}\s+at\s+(?:the\s+)?latest\b",
+        rf"{_P}\s+in\s+or\s+before\b(?!\s*{_P})", rf"(?:\b(?:until|by)\s+)?{_P}\s+at\s+(?:the\s+)?latest\b",
         rf"{_P}[及和或](?:者|其)?(?:以前|之前|更[老早旧])", rf"(?:最晚|最迟|最新)(?:是|在|要)?{_P}",
     )),
     (_before, (
@@ -156,7 +156,7 @@ _FORMS: tuple[tuple[_Reading, tuple[str, ...]], ...] = (
         r"\b(?:classics?|vintage|old[- ]fashioned|golden\s+age)\b",
         r"\bold\s+(?:\w+\s+){0,2}?(?:films?|movies?|ones?)\b",
         r"(?<=\btoo )old\b|(?<=\bso )old\b|(?<=\bvery )old\b|(?<=\bthat )old\b|(?<=\banything )old\b",
-        "老片子?|老电影|经典|怀旧|老(?=西部|喜剧|侦探|恐怖|科幻|爱情|战争|动画|犯罪|歌舞)|(?<=太)[老旧]|(?<=那么)[老旧]",
+        "老片子?|老电影|经典|怀旧|老(?=西部|喜剧|侦探|恐怖|科幻|爱情|战争|动画|犯罪|歌舞)|(?<=[太又])[老旧]|(?<=那么)[老旧]",
     )),
 )  # fmt: skip
 _COMPLAINT = re.compile(r"(?:\b(?:too|so|that)\s+|太|那么)$")

@@ -29,9 +29,9 @@ ENGLISH = (
     "I don't want {}", "I do not want to see any {}", "I don’t like {}", "do not show me {}", "don't recommend {}",
     "I hate {}", "I dislike {}", "I cannot stand {}", "I can't stand {}", "I won't watch {}", "I refuse {}",
     "I'm tired of {}", "I've had enough of {}", "enough {}", "I'm not in the mood for {}", "I'm not into {}",
-    "no interest in {}", "not interested in {}", "keep away from {}",
+    "no interest in {}", "not interested in {}", "keep away from {}", "pass on {}", "zero {}", "too many {}",
     "{} are out", "{} not allowed", "{} are not allowed", "{} excluded", "{}, no thanks", "{} are not my thing",
-    "{} are boring", "I'd rather not see {}", "something that isn't {}", "anything that is not {}",
+    "{} are boring", "{}? hard pass", "I'd rather not see {}", "something that isn't {}", "anything that is not {}",
 )  # fmt: skip
 IN_PLACE = ("rather than {}", "instead of {}", "a thriller instead of {}", "rather a thriller than {}")
 CHINESE = (
@@ -39,7 +39,8 @@ CHINESE = (
     "不怎么喜欢{}", "我不喜欢{}", "讨厌{}", "不能有{}", "不可以有{}", "禁止{}", "拒绝{}", "排除{}", "避开{}", "跳过{}",
     "去掉{}", "少来{}", "少一点{}", "受不了{}", "不需要{}", "不想要{}", "不看{}", "除了{}", "除{}外", "除了{}以外",
     "除了{}都可以", "除了{}都行", "{}不要", "{}都不要", "{}除外", "{}以外", "{}不行", "{}不看", "{}免了", "{}就算了",
-    "{}算了吧", "{}太多了", "{}看腻了", "对{}没兴趣", "对{}不感兴趣", "不要再推荐{}了", "我真的不想再看{}了",
+    "{}算了吧", "{}太多了", "{}看腻了", "对{}没兴趣", "对{}不感兴趣", "不要再推荐{}了", "看够了{}", "受够了{}",
+ "用不着{}", "我反对{}", "少推荐{}", "厌倦{}", "{}没意思", "对{}不感冒", "{}就不必了", "我真的不想再看{}了",
 )  # fmt: skip
 DEMANDS = (
     "nothing except {}", "nothing but {}", "nothing other than {}", "no films except {}", "none but {}", "only {}",
