@@ -42,7 +42,7 @@ CREATE INDEX turn_user ON turn (user)
 """,
 )
 
-_CHECKED = ("any_of", "none_of", "between", "wanted", "like")
+_CHECKED = ("any_of", "none_of", "between", "any_between", "wanted", "like")
 """What an answer to "why" may name."""
 
 
@@ -65,7 +65,8 @@ class Turn:
         wish: Where words and items of the request point to.
         answer: One sentence back.
         chips: The request, one chip per constraint.
-        unsure: The rules found nothing in the sentence: the encoder alone led the list.
+        unsure: The rules found nothing in the sentence, so that the encoder alone led the list; or it denies something,
+            and they could not tell what: then nothing was made of that.
     """
 
     request: Request
@@ -194,14 +195,18 @@ class Talk:
             return self._why(asker, reading, last, chinese)
         if reading.command is Command.UNDO:
             self.conversations.undo(self.user)
-            return self.now(asker, chinese)
+            if not reading.constraints:
+                return self.now(asker, chinese)
+            last = self.conversations.last(self.user)
         request = Request() if last is None or reading.command is Command.RESET else last.request
         for each in (*reading.constraints, *self._guessed(reading, words)):
             request = request.add(each)
         turn = self._turn(asker, request, chinese, unsure=reading.unsure)
         if reading.missing:
             turn = _answered(turn, wording.no_such_place(chinese))
-        elif reading.command is Command.RESET:
+        elif reading.denied:
+            turn = _answered(turn, wording.not_understood(chinese))
+        elif reading.command is Command.RESET and not reading.constraints:
             turn = _answered(turn, wording.started_over(chinese))
         self._keep(words, turn)
         return turn
@@ -247,14 +252,14 @@ class Talk:
         shown = Shown() if last is None else _shown(table, self.recommender.positions(last.shown))
         vocabulary = Vocabulary.of(table)
         reading = parse(words, vocabulary, shown)
-        if reading.unsure and self.rephrase is not None and (other := self.rephrase(words)):
+        if reading.unsure and not reading.denied and self.rephrase is not None and (other := self.rephrase(words)):
             again = parse(other, vocabulary, shown)
             return reading if again.unsure or again.command else again
         return reading
 
     def _guessed(self, reading: Reading, words: str) -> list[Guess]:
         """A category by the encoder where the rules found nothing; not for Chinese, where it was seen to mislead."""
-        if not reading.unsure or not any(each.kind == "wanted" for each in reading.constraints):
+        if not reading.unsure or reading.denied or not any(each.kind == "wanted" for each in reading.constraints):
             return []
         if wording.is_chinese(words):
             return []
@@ -279,9 +284,7 @@ class Talk:
         item = int(recommender.positions(last.shown)[reading.place])
         reasons = recommender.reasons(asker.history, item, REASONS, feedback=asker.feedback, wish=turn.wish)
         popularity = recommender.model.index.b
-        checked = [
-            each for each in request.constraints if each.kind in ("any_of", "between", "none_of", "wanted", "like")
-        ]
+        checked = [each for each in request.constraints if each.kind in _CHECKED]
         answer = wording.why(
             recommender.model.table.titles[item], [each.title for each in reasons],
             bool(popularity[item] >= np.quantile(popularity, 0.9)), checked, chinese,

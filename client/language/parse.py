@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from sottovoce.client.language.prices import find_prices
+from sottovoce.client.language.negation import Claim, Sign, Signs, Span, read_signs
+from sottovoce.client.language.prices import STEP, find_prices
+from sottovoce.client.language.ranges import Range, constraints_of
 from sottovoce.client.language.request import (
     AnyOf,
-    Between,
     Constraint,
     Like,
     NoneOf,
@@ -25,9 +26,9 @@ from sottovoce.client.language.request import (
     Unwanted,
     Wanted,
 )
-from sottovoce.client.language.vocabulary import PRICE, YEAR, Vocabulary
-from sottovoce.client.language.words import EMPTY, EMPTY_CHINESE
-from sottovoce.client.language.years import Clock, find_years
+from sottovoce.client.language.vocabulary import PRICE, YEAR, Named, Vocabulary
+from sottovoce.client.language.words import content
+from sottovoce.client.language.years import Clock, find_years, spelled_out
 from sottovoce.common.item_table import CATEGORIES
 
 
@@ -65,7 +66,8 @@ class Reading:
         command: What else it does.
         place: For `why`: which place of the list, from 0.
         missing: It speaks of a place that the list does not have.
-        unsure: Rules found nothing in it: only the encoder can tell what it means.
+        unsure: Rules found nothing in it: only the encoder can tell what it means; or it is `denied`.
+        denied: It denies something, and the rules could not tell what: nothing was made of that.
     """
 
     constraints: tuple[Constraint, ...] = ()
@@ -73,6 +75,7 @@ class Reading:
     place: int = 0
     missing: bool = False
     unsure: bool = False
+    denied: bool = False
 
 
 _WORDS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
@@ -89,8 +92,9 @@ def _any(*forms: str) -> re.Pattern[str]:
 
 
 _WHY = _any(
-    r"^\W*(?:and |but |so |ok |okay )?(?:why\b(?!\s+(?:not|don['’]t))|how come\b|explain\b)",
-    "为什么|为啥|为何|凭什么|什么理由|怎么会推荐",
+    r"^\W*(?:and |but |so |ok |okay )?(?:why\b(?!\s+(?:not|don't))|how come\b|explain\b)",
+    rf"^\W*(?:那么?|可是?|但是?|请问|你|{_PLACE}|这一?[个部条本篇项]?|它|是|会)*(?:为什么(?!不)|为啥(?!不)|为何(?!不)|凭什么)",
+    "(?:为什么|为啥|为何|凭什么|怎么)(?:会|要|老|总|总是)*(?:给我)?推荐|什么理由",
 )
 _UNLIKE = _any(
     r"\b(?:less|not|nothing|fewer|don['’]t want (?:any|more)\w*)\s+(?:\w+\s+)?"
@@ -111,7 +115,7 @@ _ELSE = _any(
     r"\b(?:something|anything|show me) else\b",
     r"\b(?:other|more|different) (?:ones|options|suggestions)\b",
     r"^\W*(?:next|others)\W*$",
-    "换一?[批换些个]|换点别的|别的|其他的?|其它的?|还有(?:别的|其他)?吗",
+    "换一?[批换些个]|换点别的|(?:别的|其他的?|其它的?)(?!都?(?:我|全)?不)|还有(?:别的|其他)?吗",
 )
 _SURPRISE = _any(
     r"\b(?:and now )?surprise me\b",
@@ -129,48 +133,74 @@ _RESET = _any(
     r"^\W*reset\W*$",
     "重新开始|从头(?:再来|开始)|清空|重来",
 )
-_UNDO = _any(r"^\W*(?:undo|never ?mind|go back|take (?:that|it) back)\b", "撤销|撤回|^算了|上一步|收回")
-_NEGATION = _any(
-    r"\b(?:anything but|all but|no more|not|no|without|except|never|nothing|hate|dislike|less|fewer|skip|avoid|minus"
-    r"|other than|neither|nor|(?:had )?enough (?:of|with)|(?:tired|sick) of|bored (?:of|with))\b",
-    r"\b(?:do not|(?:do|does|did|wo|is|are|ca)n['’]t)(?: (?:want|like|need|show|give|be|care|feel)\b)?",
-    "(?<!有)没有|不要|不想看?|别(?!的)|除了|不含|不是|讨厌|不喜欢|不看|避开|排除|无(?=[^论聊])|少(?:来)?一?点",
-)
-_BOUNDARY = _any(
-    r"[;:.!?，。；！？、]\s*|,\s*",
-    r"\b(?:but|instead|just|only|please)\b",
-    "但是?|只要|只看|而是|都可以|都行",
-)
-_TIRED = re.compile("(?:看?腻了?|看?够了?|看烦了?|太多了)")
+_UNDO = _any(r"^\W*(?:undo|never ?mind|go back(?!\s+to\b)|take (?:that|it) back)\b", "撤销|撤回|^\\W*算了|上一步|收回")
+_THEN = re.compile(r"\s*(?:[,，.。;；:：!！]|\b(?:and|then)\b|然后)")
+_OR = re.compile(r"\bor\b|或|还是")
 _JOINING = re.compile(r"\s*(?:/|\bor\b|\band\b|或者?|和|与|跟|还是|、)\s*(?:an?\s+)?")
-_FILLER = re.compile(r"有没有|what about|how about|why not|why don['’]t (?:we|you)")
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _YEAR_OF_TITLE = re.compile(r"[\"”»》]?\s*\((?:18|19|20)\d\d\)")
 _SUCH_AS = re.compile(r"(?:\b(?:like|similar to|in the style of)|像|类似于?)\s*[\"“«《]?")
 
 
 def parse(sentence: str, vocabulary: Vocabulary, shown: Shown = Shown()) -> Reading:
     """What `sentence` says to somebody who sees the list `shown`."""
+    text = " ".join(unicodedata.normalize("NFKC", sentence).casefold().replace("’", "'").split())
     # Titles first: they hold years, places and words of negation ("like No Escape (1994)") that say nothing here.
-    named, text = _titles(unicodedata.normalize("NFKC", sentence).casefold(), vocabulary)
-    text = _FILLER.sub(lambda match: " " * len(match.group()), text)
-    if _RESET.search(text):
-        return Reading(command=Command.RESET)
-    if _UNDO.search(text):
-        return Reading(command=Command.UNDO)
+    titles, text = _titles(text, vocabulary)
+    text = spelled_out(text)
+    for form, command in ((_RESET, Command.RESET), (_UNDO, Command.UNDO)):
+        if match := form.search(text):
+            return _commanded(command, text, match, vocabulary, shown, titles)
     if _WHY.search(text):
         place = _place_in(text, len(shown.items))
         return Reading(command=Command.WHY, place=place or 0, missing=place is None or not shown.items)
+    return _asked(text, vocabulary, shown, titles)
+
+
+def _commanded(
+    command: Command, text: str, match: re.Match[str], vocabulary: Vocabulary, shown: Shown, titles: list[Like]
+) -> Reading:
+    """A command, and what is asked for beside it."""
+    rest = _asked(_blank(text, [match.span()]), vocabulary, shown, titles)
+    heard = not rest.unsure or _THEN.match(text, match.end())
+    return replace(rest if heard else Reading(), command=command)
+
+
+def _asked(text: str, vocabulary: Vocabulary, shown: Shown, titles: list[Like]) -> Reading:
     spoken, text, missing = _places(text, shown)
-    priced, text = _prices(text, vocabulary, shown)
-    dated, text = _years(text, vocabulary, shown, _negated(text, vocabulary))
-    negated = _negated(text, vocabulary)
-    moods, text = _moods(text, vocabulary, negated)
-    attributes, text = _categories(text, vocabulary, negated)
     ways, text = _ways(text)
-    found = (*named, *spoken, *priced, *dated, *moods, *attributes, *ways)
-    left = _free(text, negated, whole=not found)
-    return Reading((*found, *left), missing=missing, unsure=not found and bool(left))
+    priced, rest = _prices(text, vocabulary, shown)
+    dated, rest = _years(rest, vocabulary, shown)
+    moods, rest = _moods(rest, vocabulary)
+    named = vocabulary.find(rest)
+    everything: list[Named | Range] = [*priced, *dated, *moods, *named]
+    claims = sorted((_claim(each) for each in everything), key=lambda claim: claim.span)
+    signs = read_signs(text, claims)
+    sign_of = {claim.span: sign for claim, sign in zip(claims, signs.of, strict=True)}
+    named = _settled(named, sign_of)
+    found = (
+        *titles, *spoken, *_numbers(PRICE, priced, sign_of, text, STEP), *_numbers(YEAR, dated, sign_of, text, 1),
+        *_kept_away(moods, sign_of), *_categories(named, sign_of, text), *ways,
+    )  # fmt: skip
+    said = [each.span for each in everything if each not in moods or sign_of[each.span] is Sign.WANTED]
+    left = _free(_blank(text, said), signs, whole=not found)
+    unsure = signs.unsure or (not found and bool(left))
+    return Reading((*found, *left), missing=missing, unsure=unsure, denied=signs.unsure)
+
+
+def _settled(named: list[Named], sign_of: dict[Span, Sign]) -> list[Named]:
+    """Without what is denied of a category that is asked for by name: horror that is not scary is still horror."""
+    wanted = [each.values for each in named if sign_of[each.span] is Sign.WANTED]
+    demanded = {values[0] for values in wanted if len(values) == 1}
+    rest = [
+        replace(each, values=tuple(value for value in each.values if value not in demanded))
+        if sign_of[each.span] is Sign.UNWANTED else each
+        for each in named
+    ]  # fmt: skip
+    return [each for each in rest if each.values]
+
+
+def _claim(found: Named | Range) -> Claim:
+    return Claim(found.span, "name" if isinstance(found, Named) else "number")
 
 
 def _places(text: str, shown: Shown) -> tuple[list[Constraint], str, bool]:
@@ -194,9 +224,9 @@ def _places(text: str, shown: Shown) -> tuple[list[Constraint], str, bool]:
     return found, _blank(text, [match.span() for match in _ELSE.finditer(text)]), missing
 
 
-def _titles(text: str, vocabulary: Vocabulary) -> tuple[list[Constraint], str]:
+def _titles(text: str, vocabulary: Vocabulary) -> tuple[list[Like], str]:
     """Items of the catalogue that are named: "something like Toy Story"; a year behind a title belongs to it."""
-    found: list[Constraint] = []
+    found: list[Like] = []
     for match in _SUCH_AS.finditer(text):
         item = vocabulary.title_at(text, match.end())
         if item is not None:
@@ -233,77 +263,51 @@ def _hanzi(numeral: str) -> int:
     return (digits[0] or 1) * 10 + digits[1] if ten else digits[1]
 
 
-def _negated(text: str, vocabulary: Vocabulary) -> list[tuple[int, int]]:
-    """The parts of a sentence that say what is not wanted."""
-    spans = []
-    for match in _NEGATION.finditer(text):
-        end = match.end()
-        for boundary in _BOUNDARY.finditer(text, match.end()):
-            end = boundary.start()
-            if not (boundary.group().strip() in (",", "、") and _lists_on(text[boundary.end() :], vocabulary)):
-                break
-        else:
-            end = len(text)
-        spans.append((match.start(), end))
-    for match in _TIRED.finditer(text):
-        start = max((b.end() for b in _BOUNDARY.finditer(text, 0, match.start())), default=0)
-        spans.append((start, match.end()))
-    return spans
-
-
-def _lists_on(rest: str, vocabulary: Vocabulary) -> bool:
-    """Whether a comma stands within a list of categories that ends in "or": "no horror, war or crime"."""
-    clause = _BOUNDARY.split(rest.replace(",", " or ").replace("、", "或"))[0]
-    named = vocabulary.find(clause)
-    return bool(named) and named[0].span[0] <= 1 and bool(re.search(r"\bn?or\b|或", clause))
-
-
-def _within(span: tuple[int, int], spans: Iterable[tuple[int, int]]) -> bool:
-    return any(start <= span[0] < end for start, end in spans)
-
-
-def _prices(text: str, vocabulary: Vocabulary, shown: Shown) -> tuple[list[Constraint], str]:
+def _prices(text: str, vocabulary: Vocabulary, shown: Shown) -> tuple[list[Range], str]:
     if vocabulary.price is None:
         return [], text
-    found, rest = find_prices(text, vocabulary.price if shown.price is None else shown.price)
-    return [Between(attribute=PRICE, low=low, high=high) for low, high in found], rest
+    return find_prices(text, vocabulary.price if shown.price is None else shown.price)
 
 
-def _years(
-    text: str, vocabulary: Vocabulary, shown: Shown, negated: list[tuple[int, int]]
-) -> tuple[list[Constraint], str]:
-    if vocabulary.newest is None:
-        return [], text
-    years, rest = find_years(text, Clock(vocabulary.newest, shown.year))
-    outside = [each for each in years if each.plain and _within(each.span, negated)]
-    found: list[Constraint] = [Between(attribute=YEAR, low=each.low, high=each.high, outside=True) for each in outside]
-    inside = [each for each in years if each not in outside]
-    if inside:
-        low = max((each.low for each in inside if each.low is not None), default=None)
-        high = min((each.high for each in inside if each.high is not None), default=None)
-        found.append(Between(attribute=YEAR, low=low, high=high))
-    return found, rest
+def _years(text: str, vocabulary: Vocabulary, shown: Shown) -> tuple[list[Range], str]:
+    return ([], text) if vocabulary.newest is None else find_years(text, Clock(vocabulary.newest, shown.year))
 
 
-def _moods(text: str, vocabulary: Vocabulary, negated: list[tuple[int, int]]) -> tuple[list[Constraint], str]:
-    """A mood keeps categories away; a mood that is negated says nothing that could be checked."""
+def _moods(text: str, vocabulary: Vocabulary) -> tuple[list[Named], str]:
     found = vocabulary.moods(text)
-    wanted = [each for each in found if not _within(each.span, negated)]
-    return [NoneOf(attribute=CATEGORIES, values=each.values) for each in wanted], _blank(
-        text, [each.span for each in wanted]
-    )
+    return found, _blank(text, [each.span for each in found])
 
 
-def _categories(text: str, vocabulary: Vocabulary, negated: list[tuple[int, int]]) -> tuple[list[Constraint], str]:
+def _numbers(
+    attribute: str, ranges: list[Range], sign_of: dict[Span, Sign], text: str, step: float
+) -> list[Constraint]:
+    ranges = sorted(ranges, key=lambda each: each.span)
+    unwanted = [each for each in ranges if each.complaint or sign_of[each.span] is Sign.UNWANTED]
+    wanted = [each for each in ranges if each not in unwanted and sign_of[each.span] is Sign.WANTED]
+    befores = (None, *wanted)
+    joined = [
+        (each, before is not None and _alternative(text[before.span[1] : each.span[0]]))
+        for before, each in zip(befores, wanted, strict=False)
+    ]
+    return constraints_of(attribute, joined, unwanted, step)
+
+
+def _alternative(gap: str) -> bool:
+    return _OR.search(gap) is not None and re.search(r"[.;!?。；！？]|\bbut\b|但", gap) is None
+
+
+def _kept_away(moods: list[Named], sign_of: dict[Span, Sign]) -> list[Constraint]:
+    """A mood keeps categories away; a mood that is denied says nothing that could be checked."""
+    wanted = [each for each in moods if sign_of[each.span] is Sign.WANTED]
+    return [NoneOf(attribute=CATEGORIES, values=each.values) for each in wanted]
+
+
+def _categories(named: list[Named], sign_of: dict[Span, Sign], text: str) -> list[Constraint]:
     """Categories side by side must all be met ("romantic comedy"); joined by a word, any of them ("comedy or war")."""
-    found = vocabulary.find(text)
     groups: list[tuple[str, tuple[str, ...]]] = []
-    excluded: dict[str, list[str]] = {}
     end = -1
-    for each in found:
-        if _within(each.span, negated):
-            known = excluded.setdefault(each.attribute, [])
-            known += [value for value in each.values if value not in known]
+    for each in named:
+        if sign_of[each.span] is not Sign.WANTED:
             continue
         last = groups[-1] if groups else ("", ())
         if last[0] == each.attribute and end >= 0 and _JOINING.fullmatch(text[end : each.span[0]]):
@@ -311,9 +315,13 @@ def _categories(text: str, vocabulary: Vocabulary, negated: list[tuple[int, int]
         elif (each.attribute, each.values) not in groups:
             groups.append((each.attribute, each.values))
         end = each.span[1]
+    excluded: dict[str, list[str]] = {}
+    for each in named:
+        if sign_of[each.span] is Sign.UNWANTED:
+            known = excluded.setdefault(each.attribute, [])
+            known += [value for value in each.values if value not in known]
     constraints: list[Constraint] = [AnyOf(attribute=attribute, values=values) for attribute, values in groups]
-    constraints += [NoneOf(attribute=attribute, values=tuple(values)) for attribute, values in excluded.items()]
-    return constraints, _blank(text, [each.span for each in found])
+    return [*constraints, *(NoneOf(attribute=each, values=tuple(values)) for each, values in excluded.items())]
 
 
 def _ways(text: str) -> tuple[list[Constraint], str]:
@@ -330,34 +338,18 @@ def _ways(text: str) -> tuple[list[Constraint], str]:
     return found[:1], text
 
 
-def _free(text: str, negated: list[tuple[int, int]], whole: bool) -> list[Constraint]:
+def _free(text: str, signs: Signs, whole: bool) -> list[Constraint]:
     """What is left: words for the encoder, wanted or not; nothing where only empty words are left."""
-    unwanted = [_NEGATION.sub(" ", _TIRED.sub(" ", text[start:end])) for start, end in negated]
     found: list[Constraint] = []
-    if words := _content(_blank(text, negated), whole):
+    if words := content(_blank(text, [*signs.unwanted, *signs.open, *([] if whole else signs.words)]), whole):
         found.append(Wanted(text=words))
-    found.extend(Unwanted(text=words) for part in unwanted if (words := _content(part, False)))
+    denied = _blank(text, [*signs.words, *signs.open])
+    found.extend(Unwanted(text=words) for start, end in signs.unwanted if (words := content(denied[start:end])))
     return found
 
 
-def _content(text: str, whole: bool) -> str:
-    """From the first word that says something to the last, or all of them; empty if there is none."""
-    bare = text
-    for word in EMPTY_CHINESE:
-        bare = bare.replace(word, " " * len(word))
-    said = [match for match in _WORD.finditer(bare) if match.group() not in EMPTY and _says(match.group())]
-    if not said:
-        return ""
-    kept = text if whole else text[said[0].start() : said[-1].end()]
-    return " ".join(re.sub(r"[^\w\s'’-]", " ", kept).split())
-
-
-def _says(word: str) -> bool:
-    """One letter says nothing; one Chinese character may."""
-    return len(word) > 1 or ord(word) > 0x2E80
-
-
-def _blank(text: str, spans: Iterable[tuple[int, int]]) -> str:
+def _blank(text: str, spans: Iterable[Span]) -> str:
+    letters = list(text)
     for start, end in spans:
-        text = text[:start] + " " * (end - start) + text[end:]
-    return text
+        letters[start:end] = " " * (end - start)
+    return "".join(letters)

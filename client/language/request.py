@@ -19,6 +19,8 @@ MOST_CONSTRAINTS = 40
 
 BoolArray = NDArray[np.bool_]
 Text = Annotated[str, Field(min_length=1, max_length=4_000)]
+Bounds = tuple[float | None, float | None]
+"""Both included; `None` without one."""
 
 
 class _Constraint(BaseModel):
@@ -65,6 +67,14 @@ class Between(_Constraint):
     outside: bool = False
 
 
+class AnyBetween(_Constraint):
+    """An attribute is a number within at least one of these ranges."""
+
+    kind: Literal["any_between"] = "any_between"
+    attribute: str
+    ranges: tuple[Bounds, ...]
+
+
 class Like(_Constraint):
     """More like one item, which itself is not shown again."""
 
@@ -105,7 +115,7 @@ class Surprise(_Constraint):
 
 
 Constraint = Annotated[
-    Wanted | Unwanted | AnyOf | NoneOf | Between | Like | Unlike | NotThese | Surprise | Guess,
+    Wanted | Unwanted | AnyOf | NoneOf | Between | AnyBetween | Like | Unlike | NotThese | Surprise | Guess,
     Field(discriminator="kind"),
 ]
 _CONSTRAINTS: TypeAdapter[tuple[Constraint, ...]] = TypeAdapter(tuple[Constraint, ...])
@@ -135,7 +145,7 @@ class Request:
                     mask &= _has(table, attribute, values)
                 case NoneOf(attribute=attribute, values=values):
                     mask &= ~_has(table, attribute, values)
-                case Between():
+                case Between() | AnyBetween():
                     mask &= _within(table, each)
                 case Like(item=item) | Unlike(item=item):
                     mask[_rows(table, (item,))] = False
@@ -177,13 +187,26 @@ def _has(table: ItemTable, attribute: str, values: tuple[str, ...]) -> BoolArray
     return np.zeros(len(table), dtype=bool) if column is None else column.where(lambda parts: bool(sought & set(parts)))
 
 
-def _within(table: ItemTable, bounds: Between) -> BoolArray:
-    numbers = numbers_of(table, bounds.attribute)
-    known = ~np.isnan(numbers)
-    low = -np.inf if bounds.low is None else bounds.low
-    high = np.inf if bounds.high is None else bounds.high
-    inside = np.where(known, (numbers >= low) & (numbers <= high), False)
-    return np.asarray(known & ~inside if bounds.outside else inside)
+def _within(table: ItemTable, asked: Between | AnyBetween) -> BoolArray:
+    numbers = numbers_of(table, asked.attribute)
+    inside = np.zeros(len(table), dtype=bool)
+    for low, high in _spans(asked):
+        inside |= (numbers >= low) & (numbers <= high)
+    return inside
+
+
+def _spans(asked: Between | AnyBetween) -> list[tuple[float, float]]:
+    """The numbers that answer, as closed spans."""
+    if isinstance(asked, AnyBetween):
+        return [_closed(*bounds) for bounds in asked.ranges]
+    low, high = _closed(asked.low, asked.high)
+    if not asked.outside:
+        return [(low, high)]
+    return [(-np.inf, np.nextafter(low, -np.inf)), (np.nextafter(high, np.inf), np.inf)]
+
+
+def _closed(low: float | None, high: float | None) -> tuple[float, float]:
+    return -np.inf if low is None else low, np.inf if high is None else high
 
 
 def _rows(table: ItemTable, items: tuple[str, ...]) -> list[int]:
@@ -205,8 +228,8 @@ def _beside(old: Constraint, new: Constraint) -> Constraint | None:
             return _less(old, had, has)
         case (NoneOf(attribute=a, values=had), AnyOf(attribute=b, values=has)) if a == b:
             return _less(old, had, has)
-        case Between(), Between() if old.attribute == new.attribute and not (old.outside or new.outside):
-            return _narrowed(old, new)
+        case ((Between() | AnyBetween()), (Between() | AnyBetween())) if old.attribute == new.attribute:
+            return old if _adds(old, new) else None
         case (Like(item=one), Unlike(item=other)) | (Unlike(item=one), Like(item=other)) if one == other:
             return None
         case _:
@@ -219,9 +242,11 @@ def _less(old: Constraint, had: tuple[str, ...], has: tuple[str, ...]) -> Constr
     return old.model_copy(update={"values": left}) if left else None
 
 
-def _narrowed(old: Between, new: Between) -> Between | None:
-    """Both hold where they can; where they cannot, the new one does alone."""
-    low = max(old.low if old.low is not None else -np.inf, new.low if new.low is not None else -np.inf)
-    high = min(old.high if old.high is not None else np.inf, new.high if new.high is not None else np.inf)
-    adds = (old.low is not None and new.low is None) or (old.high is not None and new.high is None)
-    return old if low <= high and adds else None
+def _adds(old: Between | AnyBetween, new: Between | AnyBetween) -> bool:
+    """Whether a new range leaves an earlier one standing: both can be met, and it speaks of another end."""
+    meets = any(max(a, c) <= min(b, d) for a, b in _spans(old) for c, d in _spans(new))
+    if isinstance(new, AnyBetween):
+        return meets and isinstance(old, Between) and old.outside
+    if isinstance(old, AnyBetween) or old.outside or new.outside:
+        return meets
+    return meets and ((old.low is not None and new.low is None) or (old.high is not None and new.high is None))

@@ -25,7 +25,7 @@ from sottovoce.client.language.words import (
 from sottovoce.common.item_table import CATEGORIES, ItemTable
 
 YEAR = "year"
-LONGEST_NAME = 80
+LONGEST_NAME, LONGEST_TITLE = 80, 200
 SHARED = 4
 """A catalogue with as many categories of films as this is spoken of by the words for films."""
 
@@ -33,11 +33,14 @@ KIND, PRICE = "kind", "price"
 NAMED = ("brand", "school")
 """Attributes whose values are called by their names."""
 
+CUE = 16
+"""Characters in front of a name among which its cue stands."""
 _CUE = re.compile(
     r"(?:\b(?:by|from|at|of|brand|school|no|not|without|only|except)|品牌|学校|来自|只要|只看|不要|别)\s*$"
 )
 """A name of one word counts only behind such a word: "an apple pie" asks for no brand."""
-_YEAR_BEHIND = re.compile(r" \((?:18|19|20)\d\d\)$")
+_YEAR_BEHIND = re.compile(r"\s*\(\d{4}\)|,\s*\d{4}(?!\d)")
+_YEAR_AT_END = re.compile(r" \((?:18|19|20)\d\d\)$")
 _ARTICLES = ("the", "a", "an", "la", "le", "il", "der", "die", "das")
 _TALE = r"(?:片子?|剧(?!情)|电影|故事|题材|类)?"
 
@@ -97,9 +100,12 @@ class Vocabulary:
         return cls(tuple(sorted(names)), max(years, default=None), titles, called, kinds, price)
 
     def title_at(self, text: str, start: int) -> Title | None:
-        """The longest title that `text` (lower case) has from `start` on."""
-        item, end = _longest(self.titles, text, start)
-        return None if item is None else Title(*item, end)
+        """The longest title that `text` (lower case) has from `start` on, with its year if that stands behind it."""
+        item, end = _longest(self.titles, text[: start + LONGEST_TITLE], start)
+        if item is None:
+            return None
+        year = _YEAR_BEHIND.match(text, start + end)
+        return Title(*item, (year.end() if year else start + end) - start)
 
     def find(self, text: str) -> list[Named]:
         """What `text` (lower case) names, in its order, longest words first, none overlapping."""
@@ -128,7 +134,7 @@ class Vocabulary:
         for match in re.finditer(r"(?<![a-z0-9])[^\W_]", text) if self.names else ():
             found, length = _longest(self.names, text[: match.start() + LONGEST_NAME], match.start())
             name = text[match.start() : match.start() + length]
-            if found is not None and (" " in name or _CUE.search(text[: match.start()])):
+            if found is not None and (" " in name or _CUE.search(text[max(0, match.start() - CUE) : match.start()])):
                 yield Named((match.start(), match.start() + length), (found[1],), found[0])
 
     @cached_property
@@ -162,7 +168,7 @@ def _titles(table: ItemTable) -> Iterator[tuple[str, tuple[str, str]]]:
     for item, title in zip(table.ids, table.titles, strict=True):
         plain, written = plain_title(title), unicodedata.normalize("NFKC", title).strip().casefold()
         yield plain, (item, title)
-        yield plain + "".join(_YEAR_BEHIND.findall(written)), (item, title)
+        yield plain + "".join(_YEAR_AT_END.findall(written)), (item, title)
         whole.append((written, (item, title)))
     yield from whole
 
@@ -212,7 +218,7 @@ def _pattern(words: str) -> re.Pattern[str]:
         re.escape(word).replace(r"\*", r"\w*").replace("_", r"[\s-]+").replace(r"\-", r"[\s-]?")
         for word in sorted(english.split(), key=len, reverse=True)
     ]
-    forms = [rf"(?<![\w'])(?:{'|'.join(stems)})(?![\w'])"]
+    forms = [rf"(?<![\w'])(?:{'|'.join(stems)})(?!'?\w)"]
     if chinese:
         forms.append(rf"(?:{'|'.join(map(re.escape, sorted(chinese.split(), key=len, reverse=True)))}){_TALE}")
     return re.compile("|".join(forms))

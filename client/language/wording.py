@@ -6,8 +6,10 @@ import re
 from collections.abc import Sequence
 
 from sottovoce.client.language.request import (
+    AnyBetween,
     AnyOf,
     Between,
+    Bounds,
     Constraint,
     Guess,
     Like,
@@ -43,8 +45,13 @@ def label(constraint: Constraint, chinese: bool) -> str:
             return _named(values, chinese, "或", "or")
         case NoneOf(values=values):
             return ("不要" if chinese else "no ") + _named(values, chinese, "、", "or")
-        case Between():
-            return _bounds(constraint, chinese)
+        case Between(attribute=attribute, low=low, high=high, outside=outside):
+            core = _bounds((low, high), chinese)
+            return _of(attribute, (("不在 " if chinese else "not ") + core) if outside else core, chinese)
+        case AnyBetween(attribute=attribute, ranges=ranges):
+            return _of(
+                attribute, (" 或 " if chinese else " or ").join(_bounds(each, chinese) for each in ranges), chinese
+            )
         case Like(title=title):
             return f"像 {title}" if chinese else f"like {title}"
         case Unlike(title=title):
@@ -85,6 +92,11 @@ def no_such_place(chinese: bool) -> str:
     return "列表里没有这一个。" if chinese else "The list has no such place."
 
 
+def not_understood(chinese: bool) -> str:
+    """The sentence denies something, and it is not clear what."""
+    return "没听懂不要的是什么：请说“不要……”。" if chinese else "It is not clear what is not wanted: say “no …”."
+
+
 def started_over(chinese: bool) -> str:
     """Nothing is asked for any more."""
     return "好，重新开始。" if chinese else "From the start."
@@ -100,14 +112,16 @@ def _listed(names: Sequence[str], word: str = "and") -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
 
 
-def _bounds(bounds: Between, chinese: bool) -> str:
-    low, high = (None if end is None else f"{end:g}" for end in (bounds.low, bounds.high))
-    called = {"price": "价格"}.get(bounds.attribute, bounds.attribute) if chinese else bounds.attribute
-    name = "" if bounds.attribute == "year" else f"{called} "
+def _of(attribute: str, bounds: str, chinese: bool) -> str:
+    """Years go without their name."""
+    called = {"price": "价格"}.get(attribute, attribute) if chinese else attribute
+    return bounds if attribute == "year" else f"{called} {bounds}"
+
+
+def _bounds(bounds: Bounds, chinese: bool) -> str:
+    low, high = (None if end is None else f"{end:.10g}" for end in bounds)
     if low and high:
-        core = f"{name}{low}" if low == high else f"{name}{low}–{high}"
-    elif chinese:
-        core = f"{name}{low} 起" if low else f"{name}到 {high}"
-    else:
-        core = f"{name}from {low}" if low else f"{name}until {high}"
-    return (("不在 " if chinese else "not ") + core) if bounds.outside else core
+        return low if low == high else f"{low}–{high}"
+    if chinese:
+        return f"{low} 起" if low else f"到 {high}"
+    return f"from {low}" if low else f"until {high}"

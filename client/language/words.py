@@ -6,6 +6,8 @@ themselves and their plural; `*` ends a stem.
 
 from __future__ import annotations
 
+import re
+
 FILM_WORDS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("Comedy",), "comedy comedies comedic funny funnier humor humour humorous hilarious laugh* joke* giggle* slapstick"
      " satire|喜剧 搞笑 好笑 幽默 逗笑 笑一笑 爆笑 欢乐"),
@@ -101,13 +103,13 @@ KIND_WORDS = {
 """Kinds of items of a feed."""
 
 _EMPTY = """
-a about again all also always am an and any anything are as at be bit but by can could do don't evening feel film
-film's films flick flicks for from get give good great guys had has have hello hey hi how i i'd i'll i'm i've if in
-into is it it's its just kind let let's like list little lot lots made make maybe me mood more most movie movie's
-movies my need new next nice night no not nothing now of okay on one ones only or other our over please prefer rather
-really recommend recommendation say see set show shows so some someone something sort stories story such suggest take
-tell than thanks that the their them there these they thing things think this those to today tonight too up very wanna
-want watch watching we weekend well what which who will with would yes you your yours
+a about again all also always am an and any anything are as at be bit but by can could do don't evening everything
+feel film film's films flick flicks for from get give good great guys had has have hello hey hi how i i'd i'll i'm
+i've if in into is it it's its just kind let let's like list little lot lots made make many maybe me mood more most
+movie movie's movies much my need new next nice night no not nothing now of okay on one ones only or other our over
+please prefer rather really recommend recommendation released say see set show shows so some someone something sort
+stories story such suggest take tell than thanks that the their them there these they thing things think this those to
+today tonight too up very wanna want watch watching we weekend well what which who will with would yes you your yours
 """
 _EMPTY_CHINESE = """
 我想看一部 我想看 想看点 想看 有没有 有什么 给我 来点 来一部 来部 推荐 一部 一些 一点 一下 电影 片子 题材
@@ -121,3 +123,23 @@ EMPTY = frozenset(_EMPTY.split())
 
 EMPTY_CHINESE = tuple(_EMPTY_CHINESE.split())
 """Chinese words that ask for nothing by themselves; where one holds another, the longer stands first."""
+
+
+_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+
+
+def content(text: str, whole: bool = False) -> str:
+    """From the first word that says something to the last, or, with `whole`, all of them; empty if there is none."""
+    bare = text
+    for word in EMPTY_CHINESE:
+        bare = bare.replace(word, " " * len(word))
+    said = [match for match in _WORD.finditer(bare) if match.group() not in EMPTY and _says(match.group())]
+    if not said:
+        return ""
+    kept = text if whole else text[said[0].start() : said[-1].end()]
+    return " ".join(re.sub(r"[^\w\s'’-]", " ", kept).split())
+
+
+def _says(word: str) -> bool:
+    """One letter says nothing; one Chinese character may."""
+    return len(word) > 1 or ord(word) > 0x2E80

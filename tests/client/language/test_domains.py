@@ -7,15 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from domains import domain_recommender
 
 from sottovoce.client.language.conversation import Conversations, Talk, Turn
 from sottovoce.client.language.listing import Asker
 from sottovoce.client.recommender import Recommender
-from sottovoce.common.bundle import Bundle
-from sottovoce.common.scoring import Head, HeadShape, ScoringModel
-from sottovoce.common.vectors import unit_rows
-from sottovoce.simulations.datasets import load_dataset
-from sottovoce.simulations.datasets.examples import write_example
 
 NOBODY = Asker(np.zeros(0, np.int64))
 Holds = Callable[[dict[str, str]], bool]
@@ -75,13 +71,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Recommend
 
     def of_domain(domain: str) -> Recommender:
         if domain not in known:
-            folder = tmp_path_factory.mktemp(domain) / domain
-            write_example(domain, folder, people=60, items=200)
-            catalogue = load_dataset(str(folder)).catalogue
-            rng = np.random.default_rng(0)
-            vectors = unit_rows(rng.normal(size=(len(catalogue), 8)).astype(np.float32))
-            head = Head.untrained(HeadShape(len(catalogue), 8, 0, 0, 4.0))
-            known[domain] = Recommender(Bundle(catalogue, ScoringModel(vectors, head), {}))
+            known[domain] = domain_recommender(domain, tmp_path_factory.mktemp(domain))
         return known[domain]
 
     return of_domain

@@ -9,7 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sottovoce.client.language.parse import Command, Shown, parse
-from sottovoce.client.language.request import AnyOf, Between, Like, NoneOf, NotThese, Request, Surprise, Unlike, Wanted
+from sottovoce.client.language.request import (
+    AnyBetween,
+    AnyOf,
+    Between,
+    Like,
+    NoneOf,
+    NotThese,
+    Request,
+    Surprise,
+    Unlike,
+    Wanted,
+)
 from sottovoce.client.language.vocabulary import Vocabulary
 from sottovoce.client.language.words import FILM_WORDS
 from sottovoce.client.language.years import Clock, find_years, period_of
@@ -53,12 +64,31 @@ def test_one_sentence_is_one_constraint(sentence: str, expected: object) -> None
     [
         ("why the third?", Command.WHY, 2), ("为什么推荐这个？", Command.WHY, 0), ("第二个为什么推荐", Command.WHY, 1),
         ("start over", Command.RESET, 0), ("重新开始", Command.RESET, 0), ("undo", Command.UNDO, 0),
-        ("算了", Command.UNDO, 0),
+        ("算了", Command.UNDO, 0), ("let's start over from scratch", Command.RESET, 0),
     ],
 )  # fmt: skip
 def test_a_sentence_may_command(sentence: str, command: Command, place: int) -> None:
     reading = parse(sentence, FILMS, SHOWN)
     assert (reading.command, reading.place, reading.constraints) == (command, place, ())
+
+
+@pytest.mark.parametrize(
+    ("sentence", "command"),
+    [
+        ("start over, a comedy please", Command.RESET), ("重新开始，来部喜剧", Command.RESET),
+        ("never mind, show me a comedy", Command.UNDO), ("算了，来部喜剧", Command.UNDO),
+    ],
+)  # fmt: skip
+def test_what_is_asked_for_behind_a_command_counts(sentence: str, command: Command) -> None:
+    reading = parse(sentence, FILMS, SHOWN)
+    assert (reading.command, reading.constraints) == (command, (AnyOf(attribute="categories", values=("Comedy",)),))
+
+
+@pytest.mark.parametrize(
+    "sentence", ["想看讲人为什么活着的电影", "为什么不来部喜剧", "go back to the 80s", "恐怖片就算了"]
+)
+def test_a_word_of_a_command_is_not_always_one(sentence: str) -> None:
+    assert parse(sentence, FILMS, SHOWN).command is None
 
 
 @pytest.mark.parametrize(
@@ -99,10 +129,19 @@ def test_the_last_word_counts() -> None:
     since, until = Between(attribute="year", low=1990), Between(attribute="year", high=1980)
     assert Request().add(since).add(until).constraints == (until,)
     assert len(Request().add(since).add(Between(attribute="year", high=1995)).constraints) == 2
+    only, never = (Between(attribute="year", low=1995, high=1995, outside=outside) for outside in (False, True))
+    assert Request().add(only).add(never).constraints == (never,)
+    assert Request().add(never).add(only).constraints == (only,)
+    either = AnyBetween(attribute="year", ranges=((1960, 1969), (1980, 1989)))
+    assert Request().add(either).add(never).constraints == (either, never)
+    assert Request().add(either).add(Between(attribute="year", low=1990)).constraints == (
+        Between(attribute="year", low=1990),
+    )
 
 
 def test_a_request_survives_a_file() -> None:
     request = Request().add(Wanted(text="海")).add(Surprise()).add(Between(attribute="year", low=1990))
+    request = request.add(AnyBetween(attribute="price", ranges=((None, 10.0), (20.5, None))))
     assert Request.read(request.json()) == request
     with pytest.raises(ValueError, match="kind"):
         Request.read('[{"kind": "run"}]')
@@ -117,7 +156,21 @@ def test_any_text_is_read_as_something(text: str) -> None:
     assert Request.read(request.json()) == request
 
 
-@pytest.mark.parametrize("text", ["not older than " * 250, "没有" * 1300, "a " * 2000, "1990-" * 700, "like " * 700])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "not older than " * 250,
+        "没有" * 1300,
+        "a " * 2000,
+        "1990-" * 700,
+        "like " * 700,
+        "no," * 1300,
+        "不要、" * 440,
+        "no horror, " * 360,
+        "1" * 3999,
+        " " * 3999,
+    ],
+)
 def test_long_sentences_are_read_soon(text: str) -> None:
     start = time.process_time()
     parse(text, FILMS, SHOWN)
