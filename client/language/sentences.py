@@ -78,10 +78,15 @@ def _stands_alone(sentence: str) -> bool:
         SHORTEST <= len(sentence) <= LONGEST
         and sentence[-1] not in "?？"
         and _is_balanced(sentence)
-        and mask_personal(sentence) == sentence
+        and mask_personal(sentence, _is_name) == sentence
         and not any(form.search(sentence) for form in (COMMAND, _TO_READER, _ODD))
         and not any(form.match(sentence.lstrip("“\"‘'(")) for form in (_IMPERATIVE, _LEANING))
     )
+
+
+def _is_name(words: str) -> bool:
+    """Whom a public text names is public; a number is a phone's."""
+    return not any(letter.isdigit() for letter in words)
 
 
 def _is_balanced(sentence: str) -> bool:

@@ -49,6 +49,7 @@ def test_what_leans_on_another_speaks_to_somebody_or_is_odd_is_left_out(sentence
         "This course shows beginners how to grow vegetables.", "You will learn to draw portraits.",
         "Scientists found no link between coffee and heart disease.", "本课程介绍线性代数的基础知识。",
         "“We are glad,” said the mayor on Monday.",
+        "Police arrested John Smith after the robbery of a bank.", "警方周二逮捕了王小明。",
     ],
 )  # fmt: skip
 def test_plain_sentences_stand_as_they_are(sentence: str) -> None:
