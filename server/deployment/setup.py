@@ -57,7 +57,7 @@ def make_server(
     make_server_certificate(folder.tls, settings.federation, settings.hosts)
     SigningKey.generate().save(folder.path / "signing.key")
     settings.save(folder.settings_file)
-    _ = folder.registry, folder.ledger
+    _ = folder.registry, folder.ledger, folder.control_key
     _add_catalogue(folder, catalogue, space, readers)
     _publish(folder, Head.untrained(head_shape(settings.training, space)), {"round": 0})
     return folder

@@ -14,6 +14,7 @@ import os
 import signal
 import sqlite3
 import sys
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ from flwr.superlink.config_loader import SuperLinkLifespanConfig
 from flwr.superlink.main import create_app
 
 from sottovoce.common.supervised import supervisor
+from sottovoce.common.errors import ConfigError, SottovoceError
 from sottovoce.server.deployment.bounds import BoundedState, largest_answer
 from sottovoce.server.deployment.folder import ServerFolder
 from sottovoce.server.deployment.gate import Gate, OwnDoor
@@ -91,7 +93,7 @@ class _Server(uvicorn.Server):
 
 
 async def serve(folder: ServerFolder) -> None:
-    """Run until told to stop by SIGTERM or SIGINT, or until the supervisor is gone."""
+    """Run until told to stop by SIGTERM or SIGINT, or until the supervisor or SuperExec is gone."""
     settings, parent = folder.settings, supervisor()
     app = create_app(_flower_settings(folder), SuperLinkLifespan)
     admission = Admission(folder.registry, _bounded(app, folder))
@@ -101,22 +103,24 @@ async def serve(folder: ServerFolder) -> None:
         log.warning("a call was refused: %s", reason)
 
     gate = Gate(app, admission.admitted, refused)
-    door = OwnDoor(app, split(settings.control)[1], refused)
-    control = _server(folder, door, settings.control, lifespan="on")
-    fleet = _server(folder, gate, settings.listen, lifespan="off", limit_concurrency=MAX_CONNECTIONS)
+    door = OwnDoor(app, folder.control_key, refused)
+    control = _server(folder, door, lifespan="on")
+    fleet = _server(folder, gate, lifespan="off", limit_concurrency=MAX_CONNECTIONS)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    serving = [asyncio.create_task(server.serve()) for server in (control, fleet)]
-    while not stop.is_set() and os.getppid() == parent and not any(task.done() for task in serving):
-        try:
-            await asyncio.wait_for(stop.wait(), SYNC_S)
-        except TimeoutError:
+    pairs = zip((control, fleet), doors, strict=True)
+    serving = [asyncio.create_task(server.serve([listening])) for server, listening in pairs]
+    with _superexec(folder) as superexec:
+        while not stop.is_set() and os.getppid() == parent and not any(task.done() for task in serving):
             try:
-                await asyncio.to_thread(admission.sync)
-            except (OSError, sqlite3.Error) as error:
-                log.error("the registry cannot be read or written: %s", error)
+                await asyncio.wait_for(stop.wait(), SYNC_S)
+            except TimeoutError:
+                await _sync(admission)
+            if superexec.poll() is not None:
+                log.error("SuperExec ended with status %d: nothing would start a run any more", superexec.returncode)
+                break
     for server in (fleet, control):
         server.should_exit = True
     await asyncio.gather(*serving)
@@ -126,6 +130,33 @@ def _bounded(app: FastAPI, folder: ServerFolder) -> LinkState:
     """Put a state in the place of Flower's own that holds nodes to a bound."""
     factory = app.state.linkstate_factory
     store = factory.objectstore_factory.store()
+async def _sync(admission: Admission) -> None:
+    try:
+        await asyncio.to_thread(admission.sync)
+    except (OSError, sqlite3.Error, SottovoceError) as error:
+        log.error("the registry cannot be read or written: %s", error)
+
+
+@contextmanager
+def _superexec(folder: ServerFolder) -> Iterator[subprocess.Popen[bytes]]:
+    """Flower's SuperExec, which starts the ServerApp of each run, while the block runs."""
+    command = [
+        *("flower-superexec", "--runtime-api-address", folder.settings.control),
+        *("--root-certificates", str(folder.tls / "ca.pem"), "--parent-pid", str(os.getpid())),
+        *("--superexec-auth-secret-file", str(folder.control_key_file)),
+    ]
+    process = subprocess.Popen(command)  # noqa: S603 - Flower's own program, from our PATH
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(1)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
     factory.state_instance = state = BoundedState(factory.federation_manager, store, lambda: largest_answer(folder))
     return state
 
@@ -160,7 +191,7 @@ def _flower_settings(folder: ServerFolder) -> SuperLinkLifespanConfig:
         port=port,
         insecure=False,
         certificates=(ca.read_bytes(), certificate.read_bytes(), key.read_bytes()),
-        superexec_auth_secret=None,
+        superexec_auth_secret=folder.control_key.encode(),
         authn_plugin=NoOpControlAuthnPlugin(),
         event_log_plugin=None,
         fleet_event_log_plugin=None,
@@ -174,7 +205,7 @@ def _flower_settings(folder: ServerFolder) -> SuperLinkLifespanConfig:
         ssl_certfile=str(certificate),
         ssl_keyfile=str(key),
         database=FLWR_IN_MEMORY_DB_NAME,
-        isolation="subprocess",
+        isolation="process",  # its own way to start SuperExec would not give it the key
         runtime_dependency_install=False,
     )
 

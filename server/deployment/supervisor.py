@@ -93,6 +93,7 @@ class Supervisor:
         """
         with locked(self.folder.path / "lock") as self._lock, serve_status(self.monitor):
             log.info("federation %s is up at %s", self.folder.settings.federation, self.folder.settings.listen)
+            _ = self.folder.control_key  # there before any process needs it
             try:
                 while not stop.wait(LOOK_EVERY_S):
                     try:
