@@ -12,9 +12,10 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sqlite3
-import sys
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,9 +31,10 @@ from flwr.superlink.cli.flower_superlink import SuperLinkLifespan
 from flwr.superlink.config_loader import SuperLinkLifespanConfig
 from flwr.superlink.main import create_app
 
-from sottovoce.common.supervised import supervisor
 from sottovoce.common.errors import ConfigError, SottovoceError
+from sottovoce.common.supervised import supervisor
 from sottovoce.server.deployment.bounds import BoundedState, largest_answer
+from sottovoce.server.deployment.connections import Connection, Loop
 from sottovoce.server.deployment.folder import ServerFolder
 from sottovoce.server.deployment.gate import Gate, OwnDoor
 from sottovoce.server.deployment.logs import log_as_json
@@ -95,6 +97,7 @@ class _Server(uvicorn.Server):
 async def serve(folder: ServerFolder) -> None:
     """Run until told to stop by SIGTERM or SIGINT, or until the supervisor or SuperExec is gone."""
     settings, parent = folder.settings, supervisor()
+    doors = _listening("control", settings.control), _listening("listen", settings.listen)
     app = create_app(_flower_settings(folder), SuperLinkLifespan)
     admission = Admission(folder.registry, _bounded(app, folder))
     admission.sync()
@@ -126,10 +129,6 @@ async def serve(folder: ServerFolder) -> None:
     await asyncio.gather(*serving)
 
 
-def _bounded(app: FastAPI, folder: ServerFolder) -> LinkState:
-    """Put a state in the place of Flower's own that holds nodes to a bound."""
-    factory = app.state.linkstate_factory
-    store = factory.objectstore_factory.store()
 async def _sync(admission: Admission) -> None:
     try:
         await asyncio.to_thread(admission.sync)
@@ -157,17 +156,33 @@ def _superexec(folder: ServerFolder) -> Iterator[subprocess.Popen[bytes]]:
             process.wait()
 
 
+def _bounded(app: FastAPI, folder: ServerFolder) -> LinkState:
+    """Put a state in the place of Flower's own that holds nodes to a bound."""
+    factory = app.state.linkstate_factory
+    store = factory.objectstore_factory.store()
     factory.state_instance = state = BoundedState(factory.federation_manager, store, lambda: largest_answer(folder))
     return state
 
 
-def _server(folder: ServerFolder, app: Any, address: str, **options: Any) -> _Server:  # noqa: ANN401
+def _listening(name: str, address: str) -> socket.socket:
+    """A socket that listens at the address of a setting.
+
+    Raises:
+        ConfigError: somebody else listens there, or this machine has no such address.
+    """
     host, port = split(address)
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise ConfigError(name, address, f"an address that is free to listen at ({error.strerror})") from error
+
+
+def _server(folder: ServerFolder, app: Any, **options: Any) -> _Server:  # noqa: ANN401
     return _Server(
         uvicorn.Config(
             app,
-            host=host,
-            port=port,
+            http=Connection,
+            ws="none",
             ssl_certfile=folder.tls / "server.pem",
             ssl_keyfile=folder.tls / "server.key",
             access_log=False,
@@ -210,12 +225,18 @@ def _flower_settings(folder: ServerFolder) -> SuperLinkLifespanConfig:
     )
 
 
-def main() -> None:
-    """Serve the folder that the command line names."""
+def main() -> int:
+    """Serve the folder that the command line names; the status to end with."""
     folder = ServerFolder(Path(sys.argv[1]).absolute())
     log_as_json(folder.log / "superlink.jsonl")
-    asyncio.run(serve(folder))
+    try:
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            runner.run(serve(folder))
+    except SottovoceError as error:
+        log.error("%s", error)
+        return error.exit_code
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
