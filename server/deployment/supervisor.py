@@ -23,7 +23,7 @@ from sottovoce.server.deployment.control import Control
 from sottovoce.server.deployment.folder import SERVER_VARIABLE, ServerFolder, locked
 from sottovoce.server.deployment.monitoring import Monitor, serve_status
 from sottovoce.server.deployment.publications import Publications
-from sottovoce.server.deployment.runs import state_of, unfinished
+from sottovoce.server.deployment.runs import CANCELLED, state_of, unfinished
 from sottovoce.server.deployment.schedule import begin_if_due
 
 log = logging.getLogger(__name__)
@@ -95,8 +95,8 @@ class Supervisor:
             ConfigError: another supervisor is at work in this folder.
         """
         with locked(self.folder.path / "lock") as self._lock, serve_status(self.monitor):
-            log.info("federation %s is up at %s", self.folder.settings.federation, self.folder.settings.listen)
             _ = self.folder.control_key  # there before any process needs it
+            log.info("federation %s is up at %s", self.folder.settings.federation, self.folder.settings.listen)
             try:
                 while not stop.wait(LOOK_EVERY_S):
                     try:
@@ -116,8 +116,8 @@ class Supervisor:
             if self._flower_run is not None:
                 self._look_after(self._flower_run)
                 return
+            self._begin()  # first, so that a schedule that is no good stops nothing
             begin_if_due(self.folder)
-            self._begin()
         except FederationError as error:
             log.warning("%s", error)
             self._ready, self._silent_since = False, time.monotonic()
