@@ -408,14 +408,21 @@ def foreign_server(tls: Path, address: tuple[str, int]) -> Iterator[None]:
 def test_a_node_that_met_a_foreign_server_comes_back_to_its_own(tmp_path: Path) -> None:
     made, other = servers.make(tmp_path / "server"), servers.make(tmp_path / "other")
     node = NodeSupervisor(Home(tmp_path / "home").join(invite(made, "hub", None, None)))
+
+    def online() -> bool:
+        return any(member.online for member in made.registry.members())
+
     stop = threading.Event()
     thread = threading.Thread(target=keep_up, args=([node], stop))
     thread.start()
     try:
+        with superlink(made):
+            until(online, 120)
+        made.registry.seen(set())
         with foreign_server(other.tls, split(made.settings.listen)):
             until(lambda: node.starts >= 2, 120)
         with superlink(made):
-            until(lambda: any(member.online for member in made.registry.members()), 120)
+            until(online, 120)
     finally:
         stop.set()
         thread.join(60)
