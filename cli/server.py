@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -149,15 +150,25 @@ def start_run(
     """Begin a training run, now or on a schedule; `sottovoce server up` carries it out."""
     from sottovoce.common.config import override, parse
     from sottovoce.server.deployment.runs import request_run
-    from sottovoce.server.deployment.schedule import repeat_every
+    from sottovoce.server.deployment.schedule import check_interval, repeat_every
 
     opened = _open(folder)
     config = parse(override(opened.settings.training.model_dump(), settings or []))
+    check_interval(every or 0.0)
+    if every != 0:
+        print(f"run {request_run(opened, config).name} is laid out")
     if every is not None:
         repeat_every(opened, every, settings or [])
         print(f"a run begins every {every:g} hours" if every > 0 else "no run begins by itself any more")
-    if every != 0:
-        print(f"run {request_run(opened, config).name} is laid out")
+    return 0
+
+
+@server.command("cancel-run")
+def cancel_run(folder: Folder) -> int:
+    """End the unfinished run: nothing of it is published, and what it has spent stays spent."""
+    from sottovoce.server.deployment.runs import cancel
+
+    print(f"run {cancel(_open(folder)).name} is cancelled; what it has spent of the budget stays spent")
     return 0
 
 
@@ -218,11 +229,17 @@ def certificate(folder: Folder) -> int:
 
 
 def _open(folder: Path) -> Any:  # noqa: ANN401 - named where flwr is there
-    """A server's folder, whose settings were read once: a folder that is none is refused before anything happens."""
+    """A server's folder, whose settings were read once: a folder that is none is refused before anything happens.
+
+    So is another user's: what root writes there, the server itself could neither read nor replace.
+    """
     from sottovoce.server.deployment.folder import ServerFolder
 
     opened = ServerFolder(folder.absolute())
     _ = opened.settings
+    owner = opened.path.stat().st_uid
+    if owner != os.geteuid():
+        raise ConfigError("DIR", str(folder), f"a folder of your own: `sudo -u '#{owner}' sottovoce server …`")
     return opened
 
 

@@ -154,13 +154,13 @@ class Home:
 
     @cached_property
     def bundles(self) -> BundleStore:
-        """The models of the federation that the device joined.
+        """The models of the federation that the device joined: a new one under an old name, with another key, has none.
 
         Raises:
             DataError: it joined none.
         """
         invitation = self.joined
-        place = hashlib.sha256(invitation.federation.encode()).hexdigest()[:16]
+        place = hashlib.sha256(f"{invitation.federation} {invitation.signing_key}".encode()).hexdigest()[:16]
         return BundleStore(self.folder / "bundles" / place, invitation.signing_key, invitation.federation)
 
     def sent(self) -> list[Sent]:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from sottovoce.common.errors import ConfigError, DataError, RequestRefusedError
 from sottovoce.common.privacy.plan import PrivacyPlan
+from sottovoce.common.signature import write_secret
 
 
 class Conditions(BaseModel):
@@ -98,12 +99,16 @@ class Owner(BaseModel):
             raise RequestRefusedError("the owner's conditions for training do not hold now")
 
     def save(self, path: Path) -> None:
-        """Write the settings; the earlier ones stay until the new ones are whole."""
+        """Write the settings; the earlier ones stay until the new ones are whole, also when the power goes.
+
+        Raises:
+            DataError: they cannot be written.
+        """
         table = self.model_dump(mode="json")
         table["conditions"]["max_load"] = self.conditions.max_load
         unfinished = path.with_name(path.name + ".part")
-        unfinished.touch(mode=0o600)
-        unfinished.write_text(tomli_w.dumps(table), encoding="utf-8")
+        unfinished.unlink(missing_ok=True)
+        write_secret(unfinished, tomli_w.dumps(table))
         unfinished.replace(path)
 
     @classmethod
@@ -111,17 +116,24 @@ class Owner(BaseModel):
         """Read the settings; the defaults where nothing was set.
 
         Raises:
-            DataError: the file cannot be read. A broken cap is never taken for the default.
+            DataError: the file cannot be read, or a setting is missing. A broken cap is never taken for the default.
         """
         if not path.exists():
             return cls()
         try:
-            return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+            owner = cls.model_validate(table)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             raise DataError(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
         except (OSError, ValueError) as error:
             raise DataError(path, f"not the owner's settings: {error}") from error
+        missing = cls.model_fields.keys() - table.keys() or Conditions.model_fields.keys() - table["conditions"]
+        if missing:
+            raise DataError(
+                path, f"{min(missing)} is missing, so that this is not all that was set: restore it, or remove it"
+            )
+        return owner
 
     def with_changes(self, **changes: object) -> Owner:
         """The same settings with some of them changed.
@@ -144,10 +156,10 @@ def _span(hours: str) -> tuple[time, time]:
     """
     if not hours:
         return time.min, time.max
-    begin, dash, end = hours.partition("-")
     try:
-        if not dash:
+        begin, end = (time.fromisoformat(each.strip()) for each in hours.split("-"))
+        if begin.tzinfo or end.tzinfo:  # the device's own clock is meant
             raise ValueError(hours)
-        return time.fromisoformat(begin.strip()), time.fromisoformat(end.strip())
+        return begin, end
     except ValueError as error:
         raise ValueError("expected hours as 22:00-07:00") from error

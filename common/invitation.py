@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_ssh_private_key,
 )
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from sottovoce.common.errors import DataError
 from sottovoce.common.signature import write_secret
@@ -27,7 +27,15 @@ from sottovoce.common.signature import write_secret
 MAX_BYTES = 65_536
 
 Name = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9._-]{0,63}$")]
-Address = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$")]
+
+
+def _has_port(address: str) -> str:
+    if not 0 < int(address.rpartition(":")[2]) < 2**16:
+        raise ValueError("a port is a number from 1 to 65535")
+    return address
+
+
+Address = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$"), AfterValidator(_has_port)]
 
 
 class Invitation(BaseModel):
@@ -60,7 +68,10 @@ class Invitation(BaseModel):
     @field_validator("certificate_authority")
     @classmethod
     def _is_certificate(cls, text: str) -> str:
-        x509.load_pem_x509_certificate(text.encode())
+        try:
+            x509.load_pem_x509_certificate(text.encode())
+        except Exception as error:  # of a damaged one, its library raises whatever its decoder met
+            raise ValueError("not a certificate") from error
         return text
 
     @field_validator("private_key")
@@ -119,7 +130,10 @@ def public_key(private_key: str) -> str:
     Raises:
         ValueError: it is no ECDSA key.
     """
-    key = load_ssh_private_key(private_key.encode(), None)
+    try:
+        key = load_ssh_private_key(private_key.encode(), None)
+    except Exception as error:  # encrypted, of a kind that is not supported, or damaged: each in a way of its own
+        raise ValueError("not a private key in OpenSSH format that can be read") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise ValueError("a node's key is an ECDSA key")
     return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()

@@ -86,6 +86,16 @@ class RunFolder:
         return Path(prepared)
 
 
+def replace_text(path: Path, text: str) -> None:
+    """Write a file as a whole or not at all, also when the power goes."""
+    part = path.with_name(path.name + ".part")
+    with part.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
 class _HasRunConfig(Protocol):
     run_config: dict[str, bool | float | int | str]
 

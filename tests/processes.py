@@ -75,6 +75,13 @@ class Deployment:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
+    def kill_flowers(self, program: str) -> None:
+        """Kill one of the processes that Flower's SuperLink runs by, once it is there."""
+        wait_until(f"{program} is there", lambda: bool(processes_with(program, str(self.server.path))))
+        for pid in processes_with(program, str(self.server.path)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     def stop(self) -> None:
         """End all, politely at first."""
         for process in self._running.values():
@@ -146,6 +153,19 @@ def fill(home: Home, seed: int) -> None:
         for row in range(USERS)
         for place, item in enumerate(histories[row].tolist())
     )
+
+
+def processes_with(*words: str) -> list[int]:
+    """Processes that run and have all of `words` on their command line."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if all(word in line for word in words) and int(place.name) != os.getpid():
+            found.append(int(place.name))
+    return found
 
 
 def wait_until(what: str, holds: Callable[[], bool], seconds: float = 180.0) -> None:

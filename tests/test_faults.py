@@ -12,11 +12,13 @@ import random
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import servers
+from disks import fill_up, small_disk
 from processes import USERS, App, Deployment, check_ledgers, fill, published, wait_until
 
 from sottovoce.client.home import Home
@@ -90,6 +92,16 @@ def test_killed(deployment: Deployment, victims: tuple[str, ...], seed: int) -> 
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("program", ["flower-superexec", "flwr-serverapp"])
+def test_a_process_of_flowers_on_the_server_is_killed(deployment: Deployment, program: str, seed: int) -> None:
+    """Nobody starts anything again by hand."""
+    run = begin(deployment)
+    time.sleep(moment(seed) / 2)  # a ServerApp is there as long as the run
+    deployment.kill_flowers(program)
+    finish(deployment, run)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_node_is_away_for_a_while(deployment: Deployment, seed: int) -> None:
     run = begin(deployment)
     time.sleep(moment(seed))
@@ -103,35 +115,55 @@ def test_a_node_is_away_for_a_while(deployment: Deployment, seed: int) -> None:
 def test_a_full_disk_on_a_node(tmp_path: Path, seed: int) -> None:
     """A small file system of its own, filled at a random moment: the node declines, and the others go on."""
     made = Deployment.make(tmp_path, 1, two_nodes())
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], check=False).returncode:
-        pytest.skip("needs the right to mount a file system")
     app = None
-    try:
-        made.homes["small"] = Home(disk / "home").join(invite(made.server, "small", USERS, None))
-        fill(made.homes["small"], 5)
-        app = App(made.homes["small"])
-        app.start()
-        run = begin(made)
-        time.sleep(moment(seed))
+    with small_disk(tmp_path / "disk", "4m") as disk:
         try:
-            with (disk / "ballast").open("wb") as file:
-                while True:
-                    file.write(bytes(4096))
-                    file.flush()
-        except OSError:
-            pass
-        wait_until("the run is published", lambda: published(run))
-        (disk / "ballast").unlink()
-        kept = len(app.kept)
-        finish(made, run)
-        assert len(app.kept) > kept, "there is room again"
-    finally:
-        made.stop()
-        if app is not None:
-            app.end()
-        subprocess.run(["umount", "-l", str(disk)], check=False)
+            made.homes["small"] = Home(disk / "home").join(invite(made.server, "small", USERS, None))
+            fill(made.homes["small"], 5)
+            app = App(made.homes["small"])
+            app.start()
+            run = begin(made)
+            time.sleep(moment(seed))
+            ballast = fill_up(disk)
+            wait_until("the run is published", lambda: published(run))
+            ballast.unlink()
+            kept = len(app.kept)
+            finish(made, run)
+            assert len(app.kept) > kept, "there is room again"
+        finally:
+            made.stop()
+            if app is not None:
+                app.end()
+
+
+def verb(deployment: Deployment, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sottovoce.cli.main", "server", arguments[0], str(deployment.server.path)]
+    return subprocess.run(
+        [*command, *arguments[1:]], capture_output=True, text=True, check=False, cwd=deployment.folder
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_full_disk_on_the_server(tmp_path: Path, seed: int) -> None:
+    """It says so where it is asked, and goes on when there is room again."""
+    with small_disk(tmp_path / "disk", "12m") as disk:
+        made = Deployment.make(disk, 2, two_nodes())
+        made.folder = tmp_path
+        try:
+            run = begin(made)
+            time.sleep(moment(seed))
+            ballast = fill_up(disk)
+            with urllib.request.urlopen(f"http://{made.server.settings.status}/metrics", timeout=30) as told:
+                assert "sottovoce_superlink_up" in told.read().decode()
+            status, refused = verb(made, "status"), verb(made, "invite", "late")
+            assert (status.returncode, "budget:" in status.stdout) == (0, True), status.stderr
+            assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
+            assert "the disk is full" in refused.stderr or "No space left" in refused.stderr
+            time.sleep(5)
+            ballast.unlink()
+            finish(made, run)
+        finally:
+            made.stop()
 
 
 CLOCK = r"""

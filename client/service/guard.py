@@ -46,8 +46,7 @@ class Guard:
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> Refusal | None:
         refusal = self._access.foreign(headers)
-        client = scope.get("client")
-        if refusal is None and client and is_foreign(client[1], self._access.port):
+        if refusal is None and is_foreign(scope["client"], scope["server"]):
             refusal = Refusal(403, "another user of this machine may not speak to this service")
         if refusal is None and not (headers.get("content-length") or "0").isdigit():
             refusal = Refusal(400, "content-length is not a number")

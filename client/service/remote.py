@@ -23,6 +23,7 @@ from sottovoce.common.peer import is_foreign
 
 DEFAULT_N = 10
 LARGEST_MESSAGE = 65_536
+HOST = "127.0.0.1"
 LOOK_S = 0.5
 """How often a new model is looked for."""
 
@@ -182,8 +183,8 @@ class Doorman(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in it
         return handler if handler is None else _guarded(handler, self._foreign)
 
     def _foreign(self, context: Context) -> bool:
-        place = str(context.peer()).rpartition(":")[2]
-        return place.isdigit() and is_foreign(int(place), self.port)
+        host, _, port = str(context.peer()).removeprefix("ipv4:").rpartition(":")
+        return not port.isdigit() or is_foreign((host, int(port)), (HOST, self.port))
 
 
 async def start_remote(device: Device, access: Access, port: int, look_s: float = LOOK_S) -> tuple[aio.Server, int]:
@@ -199,7 +200,7 @@ async def start_remote(device: Device, access: Access, port: int, look_s: float 
     server = aio.server(interceptors=(doorman,), options=options)
     add_DeviceServicer_to_server(Remote(device, look_s), server)
     try:
-        doorman.port = server.add_insecure_port(f"127.0.0.1:{port}")
+        doorman.port = server.add_insecure_port(f"{HOST}:{port}")
     except RuntimeError as error:
         raise OSError(f"port {port} is taken") from error
     await server.start()

@@ -111,8 +111,9 @@ class Ledger:
                 version = int(connection.execute("PRAGMA user_version").fetchone()[0])
                 if version not in (0, SCHEMA):
                     raise LedgerError(f"{path}: ledger of version {version}, this program reads {SCHEMA}")
-                connection.execute(_CREATE)
-                connection.execute(f"PRAGMA user_version = {SCHEMA}")
+                if version == 0:  # a full disk leaves a ledger that is there readable
+                    connection.execute(_CREATE)
+                    connection.execute(f"PRAGMA user_version = {SCHEMA}")
         except sqlite3.DatabaseError as error:
             raise LedgerError(f"{path}: not a ledger that can be read ({error}); nothing was changed") from error
 

@@ -4,6 +4,7 @@ server.toml        settings
 signing.key        signs bundles; nodes trust no other (0600)
 nodes.sqlite       who was invited
 ledger.sqlite      every release of this population, over all runs
+control.key        opens the loopback door to the server's own processes (0600)
 tls/               certificate authority, server certificate, their keys (0600)
 catalogues/N/      the public items and their vectors, by version
 runs/N/            settings, checkpoint and bundle of each run
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,9 +25,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from sottovoce.common.errors import ConfigError
+from sottovoce.common.errors import ConfigError, DataError
 from sottovoce.common.privacy.ledger import Ledger
-from sottovoce.common.signature import SigningKey
+from sottovoce.common.signature import SigningKey, write_secret
 from sottovoce.server.deployment.registry import Registry
 from sottovoce.server.deployment.settings import ServerSettings
 
@@ -70,6 +72,28 @@ class ServerFolder:
     def ledger_file(self) -> Path:
         """The population's ledger."""
         return self.path / "ledger.sqlite"
+
+    @property
+    def control_key_file(self) -> Path:
+        """Where `control_key` lies."""
+        return self.path / "control.key"
+
+    @cached_property
+    def control_key(self) -> str:
+        """What the server's own processes show each other; made where it is missing.
+
+        Raises:
+            DataError: it cannot be made or read.
+        """
+        try:
+            if not self.control_key_file.exists():
+                part = self.control_key_file.with_suffix(".part")
+                part.unlink(missing_ok=True)
+                write_secret(part, secrets.token_hex(32))
+                part.replace(self.control_key_file)
+            return self.control_key_file.read_text(encoding="ascii")
+        except OSError as error:
+            raise DataError(self.control_key_file, f"cannot be read or made: {error.strerror}") from error
 
     @cached_property
     def settings(self) -> ServerSettings:

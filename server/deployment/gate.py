@@ -2,7 +2,7 @@
 
 Flower 1.41 serves three APIs on one port. Fleet, which nodes speak to, authenticates them. Control and Runtime start
 runs and read messages, and ask nobody who they are. So the public port leads through this gate, which lets Fleet's
-calls through and nothing else, while the whole application listens on loopback only, for the server's own user.
+calls through and nothing else, while the whole application listens on loopback only, for the server's own processes.
 
 The gate also closes what Fleet leaves open: a body is read before its sender is known (so strangers are turned away by
 their key first, and no body is larger than its call needs), and a reply's stated sender is not compared with the
@@ -11,6 +11,7 @@ node that signed the call (so one node could answer in the name of another).
 
 from __future__ import annotations
 
+import hmac
 import json
 from base64 import b64decode
 from binascii import Error as Base64Error
@@ -37,6 +38,11 @@ MAX_BODY = 16 * 2**20
 """Of an object: Flower sends arrays in parts of 5 MiB."""
 MAX_CALL = 2**18
 """Of every other call: a message travels as the names of its objects."""
+
+CONTROL_KEY_HEADER = "sottovoce-control-key"
+"""Carries the server's key to the loopback door."""
+RUNTIME = "/v1/runtime/"
+"""What SuperExec and apps call."""
 
 _KEY_HEADER = FLEET_HTTP_PUBLIC_KEY_HEADER.lower().encode()
 
@@ -89,29 +95,40 @@ class Gate:
 
 
 class OwnDoor:
-    """An ASGI application that answers the processes of the server's own user, and nobody else's on this machine.
+    """An ASGI application that answers the server's own processes, and nobody else on this machine.
 
-    Where the system does not tell whose a connection is (another one than Linux), everybody on it is answered.
+    A process of another user is turned away as far as the system tells whose a connection is (Linux does). Whoever it
+    is has to show the server's key; Flower itself asks the Runtime API's callers, its SuperExec for a signature by that
+    key, an app for the token of its task.
 
     Args:
         app: Flower's application.
-        port: Where it listens on loopback.
+        key: The server's key, as `folder.control_key` has it.
         refused: Told why, each time a call is turned away.
     """
 
-    def __init__(self, app: ASGIApp, port: int, refused: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, app: ASGIApp, key: str, refused: Callable[[str], None] = lambda _: None) -> None:
         self._app = app
-        self._port = port
+        self._key = key.encode()
         self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a call on, or answer it with a refusal."""
-        client = scope.get("client")
-        if scope["type"] == "http" and (client is None or is_foreign(client[1], self._port)):
-            self._refused("another user of this machine")
+        refusal = self._check(scope) if scope["type"] == "http" else None
+        if refusal is not None:
+            self._refused(refusal)
             await _answer(send, 403, "this is for the server's own processes")
         elif scope["type"] in ("http", "lifespan"):
             await self._app(scope, receive, send)
+
+    def _check(self, scope: Scope) -> str | None:
+        """Why a call is turned away."""
+        if is_foreign(scope["client"], scope["server"]):
+            return "another user of this machine, or one who has gone"
+        shown = dict(scope["headers"]).get(CONTROL_KEY_HEADER.encode(), b"")
+        if not scope["path"].startswith(RUNTIME) and not hmac.compare_digest(shown, self._key):
+            return "a process without the server's key"
+        return None
 
 
 def _key(headers: Mapping[bytes, bytes]) -> bytes:

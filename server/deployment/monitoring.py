@@ -7,20 +7,24 @@ published. Nothing is computed from what a node sent.
 from __future__ import annotations
 
 import json
+import logging
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from socketserver import ThreadingMixIn
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from sottovoce.common.errors import ConfigError, SottovoceError
 from sottovoce.common.privacy.plan import Trust
 from sottovoce.common.runfolder import RunFolder
 from sottovoce.server.checkpoint import Store
@@ -29,6 +33,12 @@ from sottovoce.server.deployment.folder import ServerFolder
 from sottovoce.server.deployment.runs import state_of
 from sottovoce.server.deployment.settings import split
 
+log = logging.getLogger(__name__)
+
+CALLERS = 16
+"""Who is answered at a time."""
+CALL_S = 5.0
+"""How long a caller may say nothing."""
 STANDINGS = ("online", "away", "invited", "expired", "revoked")
 
 
@@ -64,15 +74,22 @@ def status_of(folder: ServerFolder) -> dict[str, Any]:
 
 
 def _run_status(run: RunFolder) -> dict[str, Any]:
-    state, checkpoint = state_of(run.path), Store(run).load()
+    """Of one run; one whose files are damaged is told with the others, and why."""
+    state, reached, rounds, error = state_of(run.path), None, 0, ""
+    try:
+        rounds = run.config.plan().head.count
+        checkpoint = Store(run).load()
+        reached = None if checkpoint is None else checkpoint.round
+    except SottovoceError as damage:
+        error = str(damage)
     return {
         "run": run.path.name,
         "outcome": state.outcome or "unfinished",
-        "round": None if checkpoint is None else checkpoint.round,
-        "rounds": run.config.plan().head.count,
+        "round": reached,
+        "rounds": rounds,
         "version": state.version or None,
         "attempts": state.attempts,
-        "error": state.error,
+        "error": state.error or error,
     }
 
 
@@ -91,39 +108,65 @@ class Monitor(Collector):
     superlink_starts: int = 0
 
     def collect(self) -> Iterable[Metric]:
-        """The metrics of this moment."""
-        status = status_of(self.folder)
-        budget, runs = status["budget"], status["runs"]
-        nodes = GaugeMetricFamily("sottovoce_nodes", "Nodes by standing.", labels=["standing"])
-        standings = Counter(node["standing"] for node in status["nodes"])
-        for standing in STANDINGS:
-            nodes.add_metric([standing], standings[standing])
-        outcomes = GaugeMetricFamily("sottovoce_runs", "Training runs by outcome.", labels=["outcome"])
-        for outcome, count in sorted(Counter(run["outcome"] for run in runs).items()):
-            outcomes.add_metric([outcome], count)
+        """The metrics of this moment; where the folder cannot be read, those that it need not be read for."""
         starts = CounterMetricFamily("sottovoce_superlink_starts", "Starts of the SuperLink.")
         starts.add_metric([], self.superlink_starts)
-        yield from (nodes, outcomes, starts)
-        gauges = {
-            "superlink_up": ("Whether the SuperLink answers.", float(self.ready)),
-            "epsilon_spent": ("Privacy spent by all releases.", budget["epsilon_spent"]),
-            "epsilon_total": ("Privacy that all runs may spend.", budget["epsilon_total"]),
-            "round": ("Last finished round of the newest run.", runs[-1]["round"] if runs else None),
-            "published_version": ("Newest published model.", max(status["published"], default=0)),
-            "certificate_expires_at_seconds": ("End of the certificate.", status["certificate_expires_at"]),
-        }
-        for name, (meaning, value) in gauges.items():
-            if value is not None:
-                yield GaugeMetricFamily(f"sottovoce_{name}", meaning, value=value)
+        yield starts
+        yield _gauge("superlink_up", "Whether the SuperLink answers, and SuperExec is there.", float(self.ready))
+        try:
+            status = status_of(self.folder)
+        except (OSError, sqlite3.Error, SottovoceError) as error:
+            log.error("some metrics are missing: %s", error)
+            return
+        yield from _counts(status)
+        yield from _numbers(status)
+
+
+def _counts(status: dict[str, Any]) -> Iterator[Metric]:
+    nodes = GaugeMetricFamily("sottovoce_nodes", "Nodes by standing.", labels=["standing"])
+    standings = Counter(node["standing"] for node in status["nodes"])
+    for standing in STANDINGS:
+        nodes.add_metric([standing], standings[standing])
+    outcomes = GaugeMetricFamily("sottovoce_runs", "Training runs by outcome.", labels=["outcome"])
+    for outcome, count in sorted(Counter(run["outcome"] for run in status["runs"]).items()):
+        outcomes.add_metric([outcome], count)
+    yield from (nodes, outcomes)
+
+
+def _numbers(status: dict[str, Any]) -> Iterator[Metric]:
+    budget, runs = status["budget"], status["runs"]
+    gauges = {
+        "epsilon_spent": ("Privacy spent by all releases.", budget["epsilon_spent"]),
+        "epsilon_total": ("Privacy that all runs may spend.", budget["epsilon_total"]),
+        "round": ("Last finished round of the newest run.", runs[-1]["round"] if runs else None),
+        "published_version": ("Newest published model.", max(status["published"], default=0)),
+        "certificate_expires_at_seconds": ("End of the certificate.", status["certificate_expires_at"]),
+    }
+    for name, (meaning, value) in gauges.items():
+        if value is not None:
+            yield _gauge(name, meaning, value)
+
+
+def _gauge(name: str, meaning: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"sottovoce_{name}", meaning, value=value)
 
 
 @contextmanager
 def serve_status(monitor: Monitor) -> Iterator[None]:
-    """Serve `/metrics` and `/healthz` on the status address while the block runs."""
+    """Serve `/metrics` and `/healthz` on the status address while the block runs.
+
+    Raises:
+        ConfigError: somebody else listens there.
+    """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(monitor)
-    host, port = split(monitor.folder.settings.status)
-    server = make_server(host, port, _application(monitor, make_wsgi_app(registry)), handler_class=_Silent)
+    address = monitor.folder.settings.status
+    try:
+        server = make_server(
+            *split(address), _application(monitor, make_wsgi_app(registry)), _StatusServer, handler_class=_Silent
+        )
+    except OSError as error:
+        raise ConfigError("status", address, f"an address that is free to listen at ({error.strerror})") from error
     thread = threading.Thread(target=server.serve_forever, daemon=True, name="status")
     thread.start()
     try:
@@ -145,6 +188,36 @@ def _application(monitor: Monitor, metrics: Callable[..., Iterable[bytes]]) -> C
     return application
 
 
+class _StatusServer(ThreadingMixIn, WSGIServer):
+    """Answers a few callers at a time, so that one who says nothing keeps no other from being answered."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, *given: Any, **options: Any) -> None:  # noqa: ANN401
+        super().__init__(*given, **options)
+        self._places = threading.Semaphore(CALLERS)
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+        """Begin to answer, or hang up where too many are being answered."""
+        if self._places.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+        """Answer, and make room for the next one."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+        """Say nothing: whoever hung up, or said nothing in time, is no event."""
+
+
 class _Silent(WSGIRequestHandler):
+    timeout = CALL_S
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as the base class has it
         """Say nothing: a scrape is no event."""

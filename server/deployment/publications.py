@@ -15,7 +15,9 @@ from pathlib import Path
 from flwr.app import Message
 from flwr.serverapp import Grid
 
-from sottovoce.common.errors import UpdateRefusedError
+from sottovoce.common.bundle import load_bundle
+from sottovoce.common.catalogue import Catalogue
+from sottovoce.common.errors import DataError, UpdateRefusedError
 from sottovoce.common.messages import Publication, Receipt
 from sottovoce.common.signature import SIGNED_FILES, sign_bundle
 from sottovoce.server.deployment.folder import ServerFolder
@@ -70,6 +72,23 @@ class Publications:
         """The newest bundle as it is sent."""
         files = {name: (self.newest / name).read_bytes() for name in SIGNED_FILES} if self.newest else {}
         return Publication(self.folder.settings.federation, max(self.version, 1), files)
+
+
+def published_catalogue(folder: ServerFolder) -> Path:
+    """The catalogue that the newest bundle recommends, and that nodes hold.
+
+    One that was made by a process that ended before it was published is nobody's: no run begins with it.
+
+    Raises:
+        DataError: nothing is published yet, or its catalogue is gone.
+    """
+    newest = Publications(folder).newest
+    if newest is not None:
+        held = load_bundle(newest).catalogue.sha256
+        for place in reversed(folder.numbered("catalogues")):
+            if Catalogue.load(place / "catalogue.json").sha256 == held:
+                return place
+    raise DataError(folder.path, "no published catalogue here: a server is made with one")
 
 
 def deliver(grid: Grid, folder: ServerFolder, members: Members, deadline_s: float, ask_all: bool = False) -> None:

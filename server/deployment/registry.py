@@ -83,8 +83,9 @@ class Registry:
                 version = int(connection.execute("PRAGMA user_version").fetchone()[0])
                 if version not in (0, SCHEMA):
                     raise DataError(path, f"a registry of version {version}, this program reads {SCHEMA}")
-                connection.execute(_CREATE)
-                connection.execute(f"PRAGMA user_version = {SCHEMA}")
+                if version == 0:  # a full disk leaves a registry that is there readable
+                    connection.execute(_CREATE)
+                    connection.execute(f"PRAGMA user_version = {SCHEMA}")
         except sqlite3.DatabaseError as error:
             raise DataError(path, f"not a registry of nodes ({error}); nothing was changed") from error
 
@@ -145,14 +146,24 @@ class Registry:
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
+        """One transaction, as a whole or not at all.
+
+        Raises:
+            DataError: the disk is full, or the file may not be written, or is held by somebody else.
+        """
+        try:
+            with closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                except BaseException:
+                    if connection.in_transaction:  # a full disk ends it by itself
+                        connection.execute("ROLLBACK")
+                    raise
+                connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            full = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL
+            raise DataError(self.path, f"{'the disk is full' if full else error}; nothing was changed") from error
 
 
 def _now() -> float:

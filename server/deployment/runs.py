@@ -10,12 +10,16 @@ import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from sottovoce.common.config import Config
-from sottovoce.common.errors import ConfigError, DataError
-from sottovoce.common.runfolder import RunFolder
+from sottovoce.common.errors import ConfigError
+from sottovoce.common.runfolder import RunFolder, replace_text
 from sottovoce.server.deployment.folder import ServerFolder
+from sottovoce.server.deployment.publications import published_catalogue
 
 PUBLISHED, BUDGET_SPENT, FAILED = "published", "budget spent", "failed"
+CANCELLED, DAMAGED = "cancelled", "damaged"
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,8 @@ class RunState:
     """What became of a run.
 
     Attributes:
-        outcome: Empty while it is unfinished; then `published`, `budget spent` or `failed`.
+        outcome: Empty while it is unfinished; then `published`, `budget spent`, `failed` or `cancelled`, or `damaged`
+            where that is not known any more.
         version: Of the bundle that it published; zero if none.
         attempts: How often in a row it was tried in vain since it last came further.
         error: Why the last attempt ended.
@@ -47,18 +52,17 @@ def request_run(folder: ServerFolder, config: Config) -> Path:
 
     Raises:
         ConfigError: an earlier run is unfinished, or a setting does not fit.
-        DataError: there is no catalogue yet.
+        DataError: no catalogue is published yet.
     """
     if waiting := unfinished(folder):
         raise ConfigError("start-run", waiting.name, "no run before this one to be unfinished")
-    if not (catalogues := folder.numbered("catalogues")):
-        raise DataError(folder.path, "no catalogue here: a server is made with one")
     config.plan()
+    catalogue = published_catalogue(folder)
     place = folder.next_number("runs")
     place.parent.mkdir(exist_ok=True)
     part = place.with_name("unfinished")
     part.mkdir(exist_ok=True)
-    data = config.data.model_copy(update={"prepared": str(catalogues[-1])})
+    data = config.data.model_copy(update={"prepared": str(catalogue)})
     config.model_copy(update={"data": data}).save(RunFolder(part).config_file)
     part.rename(place)
     return place
@@ -70,13 +74,34 @@ def unfinished(folder: ServerFolder) -> Path | None:
 
 
 def state_of(run: Path) -> RunState:
-    """What became of a run so far."""
+    """What became of a run so far; where the file is damaged, that is what became of it, and other runs go on."""
     file = run / "state.json"
-    return RunState(**json.loads(file.read_text(encoding="utf-8"))) if file.exists() else RunState()
+    if not file.exists():
+        return RunState()
+    try:
+        return _STATE.validate_json(file.read_bytes())
+    except ValueError:
+        why = "not the state of a run: delete it, and the run goes on from its checkpoint at no more cost"
+        return RunState(outcome=DAMAGED, error=f"{file}: {why}")
 
 
 def save_state(run: Path, state: RunState) -> None:
-    """Write down what became of a run, as a whole or not at all."""
-    part = run / "state.json.part"
-    part.write_text(json.dumps(asdict(state)), encoding="utf-8")
-    part.replace(run / "state.json")
+    """Write down what became of a run, as a whole or not at all; one that was cancelled stays so."""
+    if state_of(run).outcome != CANCELLED:
+        replace_text(run / "state.json", json.dumps(asdict(state)))
+
+
+def cancel(folder: ServerFolder) -> Path:
+    """End the unfinished run; what it has spent stays spent, and nothing of it is published any more.
+
+    Raises:
+        ConfigError: no run is unfinished.
+    """
+    run = unfinished(folder)
+    if run is None:
+        raise ConfigError("cancel-run", str(folder.path), "a server with an unfinished run")
+    save_state(run, replace(state_of(run), outcome=CANCELLED))
+    return run
+
+
+_STATE = TypeAdapter(RunState)

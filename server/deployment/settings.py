@@ -14,6 +14,9 @@ from sottovoce.common.config import Config, Settings
 from sottovoce.common.errors import ConfigError, DataError
 from sottovoce.common.invitation import Address, Name
 
+LONGEST_DAYS = 3650
+"""That an invitation may be good for."""
+
 
 class ServerSettings(Settings):
     """All settings of a server.
@@ -37,7 +40,7 @@ class ServerSettings(Settings):
     status: Address = "127.0.0.1:9094"
     total_epsilon: Annotated[float, Field(gt=0)]
     capacity: Annotated[int, Field(ge=1)]
-    invitation_days: Annotated[float, Field(gt=0, le=3650)] = 7.0
+    invitation_days: Annotated[float, Field(gt=0, le=LONGEST_DAYS)] = 7.0
     training: Config
 
     @field_validator("control", "status")

@@ -29,8 +29,8 @@ from sottovoce.common.signature import SigningKey
 from sottovoce.common.vectors import ItemSpace
 from sottovoce.server.deployment.certificates import make_authority, make_server_certificate
 from sottovoce.server.deployment.folder import ServerFolder, new_folder
-from sottovoce.server.deployment.publications import Publications
-from sottovoce.server.deployment.settings import ServerSettings
+from sottovoce.server.deployment.publications import Publications, published_catalogue
+from sottovoce.server.deployment.settings import LONGEST_DAYS, ServerSettings
 from sottovoce.server.publish import privacy_facts
 from sottovoce.server.strategy import head_shape
 
@@ -57,7 +57,7 @@ def make_server(
     make_server_certificate(folder.tls, settings.federation, settings.hosts)
     SigningKey.generate().save(folder.path / "signing.key")
     settings.save(folder.settings_file)
-    _ = folder.registry, folder.ledger
+    _ = folder.registry, folder.ledger, folder.control_key
     _add_catalogue(folder, catalogue, space, readers)
     _publish(folder, Head.untrained(head_shape(settings.training, space)), {"round": 0})
     return folder
@@ -88,6 +88,9 @@ def invite(
         DataError: the file is there already or cannot be written; nobody is admitted then.
     """
     settings = folder.settings
+    days = settings.invitation_days if days is None else days
+    if not 0 < days <= LONGEST_DAYS:
+        raise ConfigError("--days", days, f"a number above 0, at most {LONGEST_DAYS}")
     key = new_private_key()
     try:
         invitation = Invitation(
@@ -99,9 +102,7 @@ def invite(
             certificate_authority=(folder.tls / "ca.pem").read_text(encoding="ascii"),
             private_key=key,
             signing_key=folder.signing_key.public,
-            expires=datetime.fromtimestamp(
-                time.time() + (settings.invitation_days if days is None else days) * 86_400, UTC
-            ),
+            expires=datetime.fromtimestamp(time.time() + days * 86_400, UTC),
         )
     except ValueError as error:
         raise ConfigError("NAME, --capacity", f"{name}, {capacity}", "[a-z0-9._-]{1,64}, and 1 or more") from error
@@ -121,7 +122,8 @@ def update_catalogue(folder: ServerFolder, catalogue: Catalogue, encode: Any) ->
     """Publish a changed catalogue with the newest head; the bundle's version. No training, and no budget.
 
     New items are placed in the item space as it is, with the popularity and correction that their texts foretell
-    (`common.cold_start`); items that are gone are left out. The next run trains over the new catalogue.
+    (`common.cold_start`); items that are gone are left out. The next run trains over the new catalogue. Interrupted, it
+    has changed nothing, and is asked for again.
 
     Args:
         folder: The server.
@@ -139,7 +141,7 @@ def update_catalogue(folder: ServerFolder, catalogue: Catalogue, encode: Any) ->
     newest = Publications(folder).newest
     if newest is None or not len(catalogue):
         raise DataError(folder.path, "no published bundle, or no item in the new catalogue")
-    place = folder.numbered("catalogues")[-1]
+    place = published_catalogue(folder)
     bundle, space = load_bundle(newest), ItemSpace.load(place / "items.safetensors")
     vectors = space.project(catalogue.texts, encode(catalogue.texts)).astype(np.float32)
     facts = {**space.facts, "catalogue_sha256": catalogue.sha256}

@@ -12,7 +12,9 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,8 +31,10 @@ from flwr.superlink.cli.flower_superlink import SuperLinkLifespan
 from flwr.superlink.config_loader import SuperLinkLifespanConfig
 from flwr.superlink.main import create_app
 
+from sottovoce.common.errors import ConfigError, SottovoceError
 from sottovoce.common.supervised import supervisor
 from sottovoce.server.deployment.bounds import BoundedState, largest_answer
+from sottovoce.server.deployment.connections import Connection, Loop
 from sottovoce.server.deployment.folder import ServerFolder
 from sottovoce.server.deployment.gate import Gate, OwnDoor
 from sottovoce.server.deployment.logs import log_as_json
@@ -91,8 +95,9 @@ class _Server(uvicorn.Server):
 
 
 async def serve(folder: ServerFolder) -> None:
-    """Run until told to stop by SIGTERM or SIGINT, or until the supervisor is gone."""
+    """Run until told to stop by SIGTERM or SIGINT, or until the supervisor or SuperExec is gone."""
     settings, parent = folder.settings, supervisor()
+    doors = _listening("control", settings.control), _listening("listen", settings.listen)
     app = create_app(_flower_settings(folder), SuperLinkLifespan)
     admission = Admission(folder.registry, _bounded(app, folder))
     admission.sync()
@@ -101,25 +106,54 @@ async def serve(folder: ServerFolder) -> None:
         log.warning("a call was refused: %s", reason)
 
     gate = Gate(app, admission.admitted, refused)
-    door = OwnDoor(app, split(settings.control)[1], refused)
-    control = _server(folder, door, settings.control, lifespan="on")
-    fleet = _server(folder, gate, settings.listen, lifespan="off", limit_concurrency=MAX_CONNECTIONS)
+    door = OwnDoor(app, folder.control_key, refused)
+    control = _server(folder, door, lifespan="on")
+    fleet = _server(folder, gate, lifespan="off", limit_concurrency=MAX_CONNECTIONS)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    serving = [asyncio.create_task(server.serve()) for server in (control, fleet)]
-    while not stop.is_set() and os.getppid() == parent and not any(task.done() for task in serving):
-        try:
-            await asyncio.wait_for(stop.wait(), SYNC_S)
-        except TimeoutError:
+    pairs = zip((control, fleet), doors, strict=True)
+    serving = [asyncio.create_task(server.serve([listening])) for server, listening in pairs]
+    with _superexec(folder) as superexec:
+        while not stop.is_set() and os.getppid() == parent and not any(task.done() for task in serving):
             try:
-                await asyncio.to_thread(admission.sync)
-            except (OSError, sqlite3.Error) as error:
-                log.error("the registry cannot be read or written: %s", error)
+                await asyncio.wait_for(stop.wait(), SYNC_S)
+            except TimeoutError:
+                await _sync(admission)
+            if superexec.poll() is not None:
+                log.error("SuperExec ended with status %d: nothing would start a run any more", superexec.returncode)
+                break
     for server in (fleet, control):
         server.should_exit = True
     await asyncio.gather(*serving)
+
+
+async def _sync(admission: Admission) -> None:
+    try:
+        await asyncio.to_thread(admission.sync)
+    except (OSError, sqlite3.Error, SottovoceError) as error:
+        log.error("the registry cannot be read or written: %s", error)
+
+
+@contextmanager
+def _superexec(folder: ServerFolder) -> Iterator[subprocess.Popen[bytes]]:
+    """Flower's SuperExec, which starts the ServerApp of each run, while the block runs."""
+    command = [
+        *("flower-superexec", "--runtime-api-address", folder.settings.control),
+        *("--root-certificates", str(folder.tls / "ca.pem"), "--parent-pid", str(os.getpid())),
+        *("--superexec-auth-secret-file", str(folder.control_key_file)),
+    ]
+    process = subprocess.Popen(command)  # noqa: S603 - Flower's own program, from our PATH
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(1)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _bounded(app: FastAPI, folder: ServerFolder) -> LinkState:
@@ -130,13 +164,25 @@ def _bounded(app: FastAPI, folder: ServerFolder) -> LinkState:
     return state
 
 
-def _server(folder: ServerFolder, app: Any, address: str, **options: Any) -> _Server:  # noqa: ANN401
+def _listening(name: str, address: str) -> socket.socket:
+    """A socket that listens at the address of a setting.
+
+    Raises:
+        ConfigError: somebody else listens there, or this machine has no such address.
+    """
     host, port = split(address)
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise ConfigError(name, address, f"an address that is free to listen at ({error.strerror})") from error
+
+
+def _server(folder: ServerFolder, app: Any, **options: Any) -> _Server:  # noqa: ANN401
     return _Server(
         uvicorn.Config(
             app,
-            host=host,
-            port=port,
+            http=Connection,
+            ws="none",
             ssl_certfile=folder.tls / "server.pem",
             ssl_keyfile=folder.tls / "server.key",
             access_log=False,
@@ -160,7 +206,7 @@ def _flower_settings(folder: ServerFolder) -> SuperLinkLifespanConfig:
         port=port,
         insecure=False,
         certificates=(ca.read_bytes(), certificate.read_bytes(), key.read_bytes()),
-        superexec_auth_secret=None,
+        superexec_auth_secret=folder.control_key.encode(),
         authn_plugin=NoOpControlAuthnPlugin(),
         event_log_plugin=None,
         fleet_event_log_plugin=None,
@@ -174,17 +220,23 @@ def _flower_settings(folder: ServerFolder) -> SuperLinkLifespanConfig:
         ssl_certfile=str(certificate),
         ssl_keyfile=str(key),
         database=FLWR_IN_MEMORY_DB_NAME,
-        isolation="subprocess",
+        isolation="process",  # its own way to start SuperExec would not give it the key
         runtime_dependency_install=False,
     )
 
 
-def main() -> None:
-    """Serve the folder that the command line names."""
+def main() -> int:
+    """Serve the folder that the command line names; the status to end with."""
     folder = ServerFolder(Path(sys.argv[1]).absolute())
     log_as_json(folder.log / "superlink.jsonl")
-    asyncio.run(serve(folder))
+    try:
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            runner.run(serve(folder))
+    except SottovoceError as error:
+        log.error("%s", error)
+        return error.exit_code
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -23,7 +23,7 @@ from sottovoce.server.deployment.control import Control
 from sottovoce.server.deployment.folder import SERVER_VARIABLE, ServerFolder, locked
 from sottovoce.server.deployment.monitoring import Monitor, serve_status
 from sottovoce.server.deployment.publications import Publications
-from sottovoce.server.deployment.runs import state_of, unfinished
+from sottovoce.server.deployment.runs import CANCELLED, state_of, unfinished
 from sottovoce.server.deployment.schedule import begin_if_due
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,8 @@ STEADY_S = 60.0
 """A SuperLink that ran for that long was well: its next end is met without delay."""
 PATIENCE_S = 120.0
 """A SuperLink that is silent for that long hangs."""
+PENDING_S = 120.0
+"""A SuperExec that lets a run wait for that long hangs."""
 TROUBLE_S = 5.0
 
 
@@ -76,6 +78,7 @@ class Supervisor:
     _silent_since: float = 0.0
     _ready: bool = False
     _flower_run: int | None = None
+    _begun: float = 0.0
     _task: tuple[str, str] = ("", "")
     _links: BackOff = field(default_factory=BackOff)
     _runs: BackOff = field(default_factory=BackOff)
@@ -92,6 +95,7 @@ class Supervisor:
             ConfigError: another supervisor is at work in this folder.
         """
         with locked(self.folder.path / "lock") as self._lock, serve_status(self.monitor):
+            _ = self.folder.control_key  # there before any process needs it
             log.info("federation %s is up at %s", self.folder.settings.federation, self.folder.settings.listen)
             try:
                 while not stop.wait(LOOK_EVERY_S):
@@ -110,11 +114,10 @@ class Supervisor:
             return
         try:
             if self._flower_run is not None:
-                if self._control.finished(self._flower_run):
-                    self._note_end()
+                self._look_after(self._flower_run)
                 return
+            self._begin()  # first, so that a schedule that is no good stops nothing
             begin_if_due(self.folder)
-            self._begin()
         except FederationError as error:
             log.warning("%s", error)
             self._ready, self._silent_since = False, time.monotonic()
@@ -122,7 +125,8 @@ class Supervisor:
     def _keep_superlink(self) -> bool:
         """Start the SuperLink if there is none; whether it answers."""
         if self._superlink is not None and self._superlink.poll() is not None:
-            log.warning("the SuperLink ended with status %d", self._superlink.returncode)
+            status, told = self._superlink.returncode, self.folder.log / "superlink.jsonl"
+            log.warning("the SuperLink ended with status %d; %s may say why", status, told)
             if time.monotonic() - self._started > STEADY_S:
                 self._links.succeed()
             self._links.fail()
@@ -137,11 +141,26 @@ class Supervisor:
             if self._ready:
                 log.info("the SuperLink answers after %.1f s", time.monotonic() - self._silent_since)
             elif time.monotonic() - self._silent_since > PATIENCE_S:
-                log.error("the SuperLink does not answer: it is killed")
-                self._superlink.kill()
-                self._superlink.wait()
+                self._kill_superlink("it does not answer")
         self.monitor.ready = self._ready
         return self._ready
+
+    def _look_after(self, flower_run: int) -> None:
+        """Take note of a Flower run's end, or bring it about; where nobody takes it up, Flower is started anew."""
+        task, run = self._task
+        if self._control.finished(flower_run):
+            self._note_end()
+        elif task == "train" and state_of(self.folder.path / "runs" / run).outcome == CANCELLED:
+            self._control.stop(flower_run)
+        elif time.monotonic() - self._begun > PENDING_S and self._control.waits(flower_run):
+            self._kill_superlink("SuperExec does not take the run up")
+
+    def _kill_superlink(self, why: str) -> None:
+        log.error("%s: the SuperLink is killed", why)
+        if self._superlink is not None:
+            self._superlink.kill()
+            self._superlink.wait()
+        self._ready = self.monitor.ready = False
 
     def _begin(self) -> None:
         """Start the next Flower run, if there is something to do."""
@@ -154,6 +173,7 @@ class Supervisor:
     def _start(self, task: str, run: str) -> None:
         log.info("begin to %s %s", task, run, extra={"task": task, "run": run})
         self._task, self._flower_run = (task, run), self._control.start(task, run)
+        self._begun = time.monotonic()
 
     def _note_end(self) -> None:
         """Take note of how a Flower run ended: by what is in the folder, since its process may have been killed."""

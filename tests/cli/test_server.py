@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 import servers
+from foreign import NOBODY, needs_root
 from typer.testing import CliRunner
 
 from sottovoce.cli.main import app
@@ -65,6 +67,39 @@ def test_a_schedule_is_made_and_ended(server: ServerFolder) -> None:
     assert "no run begins by itself" in run("start-run", server.path, "--every", "0")
     assert not server.schedule.exists()
     assert len(server.numbered("runs")) == 1
+
+
+@pytest.mark.parametrize("every", ["nan", "inf", "-5"])
+def test_a_schedule_that_is_none_begins_no_run_either(server: ServerFolder, every: str) -> None:
+    with pytest.raises(ConfigError, match="--every"):
+        run("start-run", server.path, "--every", every)
+    assert (server.schedule.exists(), server.numbered("runs")) == (False, [])
+
+
+def test_a_run_that_is_refused_leaves_the_schedule_as_it_was(server: ServerFolder) -> None:
+    run("start-run", server.path, "--every", "24")
+    before = server.schedule.read_text()
+    with pytest.raises(ConfigError, match="to be unfinished"):
+        run("start-run", server.path, "--every", "1")
+    assert server.schedule.read_text() == before
+
+
+def test_an_unfinished_run_is_cancelled(server: ServerFolder) -> None:
+    run("start-run", server.path)
+    assert "000001 is cancelled; what it has spent of the budget stays spent" in run("cancel-run", server.path)
+    assert "cancelled" in run("status", server.path)
+    run("start-run", server.path)
+
+
+@needs_root
+@pytest.mark.parametrize("verb", ["up", "status", "start-run", "certificate"])
+def test_root_is_sent_to_the_user_whose_the_server_is(server: ServerFolder, verb: str) -> None:
+    """What root makes there, the server could not write to."""
+    for path in (server.path, *server.path.rglob("*")):
+        os.chown(path, NOBODY, NOBODY)
+    with pytest.raises(ConfigError, match=f"sudo -u '#{NOBODY}' sottovoce server"):
+        run(verb, server.path)
+    assert {path.stat().st_uid for path in server.path.rglob("*")} == {NOBODY}
 
 
 def test_the_certificate_is_renewed(server: ServerFolder) -> None:

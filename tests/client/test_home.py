@@ -168,6 +168,16 @@ def test_an_invitation_for_fewer_users_than_there_are_is_refused(tmp_path: Path)
         joined.histories.record("cyd", "item 1")
 
 
+def test_a_new_federation_under_an_old_name_begins_anew(tmp_path: Path) -> None:
+    """Its operator's key was stolen: what was signed with the old one is neither used nor in the new one's way."""
+    home = joined_home(tmp_path / "home", KEY)
+    home.bundles.install(signed_bundle(tmp_path / "1", KEY, 9))
+    new_key = SigningKey.generate()
+    home = home.join(invitation(new_key))
+    assert (home.bundles.version, home.bundles.current()) == (0, None)
+    assert home.bundles.install(signed_bundle(tmp_path / "2", new_key, 1)).version == 1
+
+
 def test_models_of_two_federations_are_kept_apart(tmp_path: Path) -> None:
     home = joined_home(tmp_path / "home", KEY)
     home.bundles.install(signed_bundle(tmp_path / "1", KEY, 7))

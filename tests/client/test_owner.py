@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+import tomllib
 from collections import namedtuple
 from dataclasses import replace
 from datetime import datetime
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,7 +45,8 @@ def test_settings_are_read_as_they_were_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text", ["max_epsilon = -1", "max_epsilon = inf", "max_epsilon = nan", "max_epsilon =", 'trust = ["none"]',
-             'trust = ["aggregate"]', 'unit = "interaction"', "cap = 3", '[conditions]\nhours = "late"', "\x00"]
+             'trust = ["aggregate"]', 'unit = "interaction"', "cap = 3", '[conditions]\nhours = "late"', "\x00", "",
+             "max_epsilon = 1.0"]
 )  # fmt: skip
 def test_a_broken_cap_is_never_taken_for_the_default(tmp_path: Path, text: str) -> None:
     file = tmp_path / "owner.toml"
@@ -51,14 +56,31 @@ def test_a_broken_cap_is_never_taken_for_the_default(tmp_path: Path, text: str) 
     assert "\n" not in str(caught.value)
 
 
+def test_settings_that_lack_one_are_not_completed_by_the_default(tmp_path: Path) -> None:
+    """A file that lost its end would else allow more than its owner did."""
+    file = tmp_path / "owner.toml"
+    Owner(max_epsilon=0.5, conditions=Conditions(hours="22:00-07:00")).save(file)
+    whole = file.read_text()
+    for section in ((), ("conditions",)):
+        for name in reduce(getitem, section, tomllib.loads(whole)):
+            table = tomllib.loads(whole)
+            del reduce(getitem, section, table)[name]
+            file.write_text(tomli_w.dumps(table))
+            with pytest.raises(DataError, match=f"{name} is missing"):
+                Owner.load(file)
+    for end in range(len(whole) - 1):
+        file.write_text(whole[:end])
+        with pytest.raises(DataError):
+            Owner.load(file)
+
+
 @given(st.binary(max_size=200))
 def test_rubbish_is_refused_in_one_line(tmp_path_factory: pytest.TempPathFactory, rubbish: bytes) -> None:
     file = tmp_path_factory.mktemp("owner") / "owner.toml"
     file.write_bytes(rubbish)
-    try:
-        assert Owner.load(file) == Owner()
-    except DataError as error:
-        assert "\n" not in str(error)
+    with pytest.raises(DataError) as caught:
+        Owner.load(file)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -91,6 +113,12 @@ def test_a_plan_that_the_owner_allows_is_not() -> None:
 )  # fmt: skip
 def test_hours(hours: str, at: str, holds: bool) -> None:
     assert Conditions(hours=hours).hold(datetime.fromisoformat(f"2024-01-01T{at}")) is holds
+
+
+@pytest.mark.parametrize("hours", ["22:00Z-07:00Z", "22:00+01:00-07:00", "22:00", "22:00-07:00-08:00", "late-early"])
+def test_hours_are_the_devices_own(hours: str) -> None:
+    with pytest.raises(ConfigError, match="22:00-07:00"):
+        Owner().with_changes(conditions={"hours": hours})
 
 
 @pytest.mark.parametrize(("load", "holds"), [(0.1, True), (900.0, False)])

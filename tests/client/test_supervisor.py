@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from devices import joined_home
+from processes import processes_with
 
 from sottovoce.client import supervisor as module
 from sottovoce.client.home import Home
@@ -21,19 +22,6 @@ from sottovoce.common.errors import ConfigError, DataError
 from sottovoce.common.signature import SigningKey
 
 KEY = SigningKey.generate()
-
-
-def processes_with(words: str) -> list[int]:
-    """Processes that run and have `words` on their command line."""
-    found = []
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if words in line and int(place.name) != os.getpid():
-            found.append(int(place.name))
-    return found
 
 
 def test_a_device_that_joined_nothing_is_told_so(tmp_path: Path) -> None:

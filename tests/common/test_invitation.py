@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode, b64encode
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,23 @@ def invitation(**changes: Any) -> Invitation:  # noqa: ANN401
     return Invitation(**{**table, **changes})
 
 
+def encrypted() -> str:
+    """A key that says of itself that a password is needed."""
+    head, *body, tail = new_private_key().strip().splitlines()
+    plain, locked = (b"".join(len(word).to_bytes(4) + word for word in words) for words in (
+        (b"none", b"none", b""), (b"aes256-ctr", b"bcrypt", b"\0\0\0\x10" + bytes(16) + b"\0\0\0\x10"),
+    ))  # fmt: skip
+    content = b64decode("".join(body)).replace(plain, locked)
+    return "\n".join((head, b64encode(content).decode(), tail, ""))
+
+
+def of_another_version() -> str:
+    """A certificate that says that it is of version 10."""
+    head, *body, tail = certificate().strip().splitlines()
+    content = b64decode("".join(body)).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x09")
+    return "\n".join((head, b64encode(content).decode(), tail, ""))
+
+
 def test_an_invitation_survives_its_file(tmp_path: Path) -> None:
     made = invitation()
     made.save(tmp_path / "node.json")
@@ -64,6 +83,10 @@ def test_it_expires() -> None:
         {"capacity": 0},
         {"addresses": []},
         {"addresses": ["https://somewhere"]},
+        {"addresses": ["server:99999"]},
+        {"addresses": ["server:0"]},
+        {"private_key": encrypted()},
+        {"certificate_authority": of_another_version()},
         {"certificate_authority": "none"},
         {"private_key": "none"},
         {"signing_key": "12"},
@@ -86,3 +109,15 @@ def test_rubbish_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "node.json").write_bytes(content)
     with pytest.raises(DataError, match="not an invitation"):
         Invitation.load(tmp_path / "node.json")
+
+
+@pytest.mark.parametrize("field", ["private_key", "certificate_authority"])
+def test_a_key_or_a_certificate_with_wrong_letters_is_taken_or_refused(tmp_path: Path, field: str) -> None:
+    """Letters are changed in turn; its library's decoder raises errors of many kinds."""
+    table = json.loads(invitation().model_dump_json(by_alias=True))
+    for place in range(0, len(table[field]), 2):
+        for letter in "A0":
+            damaged = table[field][:place] + letter + table[field][place + 1 :]
+            (tmp_path / "node.json").write_text(json.dumps({**table, field: damaged}))
+            with suppress(DataError):
+                Invitation.load(tmp_path / "node.json")

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from disks import fill_up, small_disk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -193,3 +194,11 @@ def test_a_damaged_ledger_is_read_or_refused_and_never_a_fresh_one(
             action()
         except SottovoceError as error:
             assert len(str(error).splitlines()) == 1
+
+
+def test_on_a_full_disk_a_ledger_can_still_be_read(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "1m") as disk:
+        ledger = Ledger(disk / "ledger.sqlite")
+        open_release(ledger, release())
+        fill_up(disk)
+        assert Ledger(ledger.path).epsilon(DELTA) == epsilon([EVENT], DELTA)

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+from disks import fill_up, small_disk
 
 from sottovoce.common.errors import ConfigError, DataError
 from sottovoce.server.deployment.registry import Member, Registry
@@ -88,3 +89,14 @@ def test_a_registry_of_another_version_is_refused(registry: Registry) -> None:
         connection.execute("PRAGMA user_version = 9")
     with pytest.raises(DataError, match="version 9"):
         Registry(registry.path)
+
+
+def test_a_full_disk_is_named_and_leaves_what_is_there_readable(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "1m") as disk:
+        Registry(disk / "nodes.sqlite").invite("hub", "key", 4, time.time() + 60)
+        fill_up(disk)
+        registry = Registry(disk / "nodes.sqlite")
+        with pytest.raises(DataError, match="the disk is full; nothing was changed"):
+            for number in range(100):
+                registry.invite(f"hub-{number}", "x" * 1000 + str(number), 4, time.time() + 60)
+        assert "hub" in names(registry)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
@@ -16,11 +17,12 @@ from sottovoce.common.errors import ConfigError, DataError, LedgerError
 from sottovoce.common.invitation import Invitation
 from sottovoce.common.privacy.accounting import ReleaseEvent
 from sottovoce.common.privacy.ledger import SERVER, Release
+from sottovoce.common.runfolder import RunFolder
 from sottovoce.common.signature import verify_bundle
 from sottovoce.common.vectors import ItemSpace
 from sottovoce.server.deployment.folder import ServerFolder
 from sottovoce.server.deployment.publications import Publications
-from sottovoce.server.deployment.runs import request_run
+from sottovoce.server.deployment.runs import cancel, request_run
 from sottovoce.server.deployment.settings import ServerSettings, check
 from sottovoce.server.deployment.setup import invite, make_server, update_catalogue
 
@@ -42,7 +44,8 @@ def test_a_new_server_has_published_a_head_that_knows_content_alone(server: Serv
 
 def test_secrets_are_their_owners_alone(server: ServerFolder) -> None:
     secret = [server.path / "signing.key", *server.tls.glob("*.key"), server.path / "nodes.sqlite", server.ledger_file]
-    assert len(secret) == 5
+    secret.append(server.control_key_file)
+    assert len(secret) == 6
     for path in secret:
         assert path.stat().st_mode & 0o077 == 0, path
 
@@ -100,6 +103,16 @@ def test_no_invitation_is_made_twice(server: ServerFolder, tmp_path: Path) -> No
     assert Invitation.load(tmp_path / "hub.json").capacity == server.settings.capacity
 
 
+@pytest.mark.parametrize("days", [0.0, -3.0, math.nan, math.inf, 1e12, 1e30])
+def test_an_invitation_of_no_possible_length_is_refused_and_its_name_stays_free(
+    server: ServerFolder, tmp_path: Path, days: float
+) -> None:
+    with pytest.raises(ConfigError, match="--days"):
+        invite(server, "hub", None, days, tmp_path / "hub.json")
+    assert not (tmp_path / "hub.json").exists()
+    assert invite(server, "hub", None, 1.0).node == "hub"
+
+
 def encode(texts: tuple[str, ...]) -> NDArray[np.float32]:
     return np.ones((len(texts), 4), np.float32)
 
@@ -126,6 +139,27 @@ def test_a_changed_catalogue_is_published_without_training(
     assert space.facts["catalogue_sha256"] == bundle.catalogue.sha256 != old.sha256
     run = request_run(server, server.settings.training)
     assert "000002" in (run / "config.toml").read_text()
+
+
+def test_a_catalogue_that_was_not_published_is_nobodys(server: ServerFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its process was killed between the two: nodes hold the old one, and would decline a run over the new one."""
+    monkeypatch.setattr(ItemSpace, "project", lambda self, texts, _: np.eye(federation.DIMENSION, dtype=np.float32))
+    names = federation.catalogue().ids[: federation.DIMENSION]
+    new = Catalogue(names, names, names)
+    with monkeypatch.context() as killed:
+        killed.setattr(Publications, "add", killed_here)
+        with pytest.raises(KeyboardInterrupt):
+            update_catalogue(server, new, encode)
+    run = request_run(server, server.settings.training)
+    assert Catalogue.load(RunFolder(run).data / "catalogue.json").sha256 == federation.catalogue().sha256
+    cancel(server)
+    assert update_catalogue(server, new, encode) == 2
+    run = request_run(server, server.settings.training)
+    assert Catalogue.load(RunFolder(run).data / "catalogue.json").sha256 == new.sha256
+
+
+def killed_here(*_: object) -> int:
+    raise KeyboardInterrupt
 
 
 def test_a_changed_catalogue_tells_what_all_releases_cost(

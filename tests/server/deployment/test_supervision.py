@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import socket
 import time
 import urllib.error
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import servers
 from prometheus_client.parser import text_string_to_metric_families
 
-from sottovoce.common.errors import ConfigError
+from sottovoce.common.errors import ConfigError, DataError
 from sottovoce.server.deployment import folder as folders
-from sottovoce.server.deployment import supervisor
+from sottovoce.server.deployment import monitoring, supervisor
 from sottovoce.server.deployment.folder import ServerFolder, locked
 from sottovoce.server.deployment.logs import JsonFormatter, log_as_json
 from sottovoce.server.deployment.monitoring import Monitor, serve_status, status_of
-from sottovoce.server.deployment.runs import RunState, request_run, save_state, state_of, unfinished
+from sottovoce.server.deployment.runs import RunState, cancel, request_run, save_state, state_of, unfinished
 from sottovoce.server.deployment.schedule import begin_if_due, repeat_every
+from sottovoce.server.deployment.settings import split
 from sottovoce.server.deployment.setup import invite
 from sottovoce.server.deployment.supervisor import BackOff, environment
 
@@ -84,6 +88,55 @@ def test_a_schedule_ends_with_the_budget(server: ServerFolder, monkeypatch: pyte
     assert not server.schedule.exists()
 
 
+@pytest.mark.parametrize("hours", [math.nan, math.inf, -math.inf, -5.0])
+def test_an_interval_that_is_none_is_refused(server: ServerFolder, hours: float) -> None:
+    with pytest.raises(ConfigError, match="--every"):
+        repeat_every(server, hours, [])
+    assert not server.schedule.exists()
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"hours": 1}', '{"hours": NaN, "next": 0, "settings": []}',
+                '{"hours": 1, "next": "soon", "settings": []}', '{"hours": 0, "next": 0, "settings": []}']
+)  # fmt: skip
+def test_a_damaged_schedule_is_named_and_set_anew(server: ServerFolder, content: str) -> None:
+    server.schedule.write_text(content)
+    with pytest.raises(DataError, match="not a schedule"):
+        begin_if_due(server)
+    repeat_every(server, 1, [])
+    begin_if_due(server)
+
+
+@pytest.mark.parametrize("content", ["", '{"outcome": "publ', "[]", '{"outcome": 3}', "\x00"])
+def test_a_run_whose_state_is_damaged_stops_no_other(server: ServerFolder, content: str) -> None:
+    damaged = request_run(server, server.settings.training)
+    (damaged / "state.json").write_text(content)
+    assert unfinished(server) is None
+    run = request_run(server, server.settings.training)
+    assert unfinished(server) == run
+    told = status_of(server)["runs"]
+    assert [each["outcome"] for each in told] == ["damaged", "unfinished"]
+    assert f"{damaged / 'state.json'}: not the state of a run" in told[0]["error"]
+    (damaged / "state.json").unlink()
+    assert unfinished(server) == damaged, "and it goes on, as its line says"
+
+
+def test_a_run_whose_settings_are_gone_is_told_with_the_others(server: ServerFolder) -> None:
+    run = request_run(server, server.settings.training)
+    (run / "config.toml").unlink()
+    assert "not a run folder" in status_of(server)["runs"][0]["error"]
+
+
+def test_a_cancelled_run_stays_so_whatever_its_process_says_later(server: ServerFolder) -> None:
+    with pytest.raises(ConfigError, match="an unfinished run"):
+        cancel(server)
+    run = request_run(server, server.settings.training)
+    assert cancel(server) == run
+    save_state(run, state_of(run).failed("it was ended", 1, fatal=False))
+    finish(run)
+    assert (state_of(run).outcome, unfinished(server)) == ("cancelled", None)
+
+
 def test_back_off_doubles_up_to_its_longest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "monotonic", lambda: 0.0)
     waits, back_off = [], BackOff()
@@ -141,6 +194,33 @@ def test_metrics_and_health_are_told_and_nothing_else(server: ServerFolder) -> N
             *("published_version", "certificate_expires_at_seconds"),
         )
     }
+
+
+def test_who_says_nothing_keeps_no_other_from_being_told(server: ServerFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(monitoring, "CALLERS", 3)
+    with serve_status(Monitor(server, ready=True)), ExitStack() as held:
+        silent = [held.enter_context(socket.create_connection(split(server.settings.status))) for _ in range(2)]
+        assert read(server, "/healthz")[0] == 200
+        silent += [held.enter_context(socket.create_connection(split(server.settings.status))) for _ in range(2)]
+        silent[-1].settimeout(20)
+        assert silent[-1].recv(1) == b"", "one too many is hung up on"
+        for each in silent:
+            each.settimeout(20)
+            assert each.recv(1) == b"", "and so is everybody who says nothing for long"
+        assert read(server, "/healthz")[0] == 200
+
+
+def test_a_status_address_that_is_taken_is_named(server: ServerFolder) -> None:
+    taken = socket.create_server(split(server.settings.status))
+    with taken, pytest.raises(ConfigError, match="status = '127"), serve_status(Monitor(server)):
+        pass
+
+
+def test_metrics_that_need_no_folder_are_told_without_one(server: ServerFolder) -> None:
+    (server.path / "nodes.sqlite").write_bytes(b"damaged" * 1000)
+    with serve_status(Monitor(server, ready=True)):
+        status, text = read(server, "/metrics")
+    assert (status, "sottovoce_superlink_up 1.0" in text, "sottovoce_nodes" in text) == (200, True, False)
 
 
 def test_the_status_needs_no_server_that_is_up(server: ServerFolder) -> None:

@@ -21,7 +21,7 @@ from sottovoce.common.signature import verify_bundle
 from sottovoce.server.deployment.folder import ServerFolder
 from sottovoce.server.deployment.members import Members
 from sottovoce.server.deployment.publications import Publications, deliver
-from sottovoce.server.deployment.runs import request_run, state_of
+from sottovoce.server.deployment.runs import cancel, request_run, state_of, unfinished
 from sottovoce.server.deployment.setup import invite
 from sottovoce.server.deployment.tasks import perform
 
@@ -144,6 +144,31 @@ def test_a_run_without_enough_answers_is_unfinished_and_goes_on_at_no_more_cost(
     perform(grid, server, "train", run.name)
     assert state_of(run).outcome == "published"
     assert server.ledger.epsilon(1e-4) <= server.settings.total_epsilon
+
+
+def test_a_disk_that_refuses_is_told_as_the_runs_last_fault(server: ServerFolder, grid: DeviceGrid) -> None:
+    run = request_run(server, server.settings.training)
+    (run / "checkpoint").write_text("in the way")
+    with pytest.raises(FileExistsError):
+        perform(grid, server, "train", run.name)
+    assert ("checkpoint" in state_of(run).error, state_of(run).outcome) == (True, "")
+    (run / "checkpoint").unlink()
+    perform(grid, server, "train", run.name)
+    assert state_of(run).outcome == "published"
+
+
+def test_a_run_that_is_cancelled_meanwhile_publishes_nothing(server: ServerFolder, grid: DeviceGrid) -> None:
+    run = request_run(server, server.settings.training)
+
+    def cancels(receipt: Receipt) -> Receipt:
+        if unfinished(server):
+            cancel(server)
+        return receipt
+
+    grid.devices[101].told = cancels
+    perform(grid, server, "train", run.name)
+    assert (state_of(run).outcome, Publications(server).version) == ("cancelled", 1)
+    assert server.ledger.epsilon(1e-4) > 0, "what was spent stays spent"
 
 
 def test_a_revoked_node_is_not_asked(server: ServerFolder, grid: DeviceGrid) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -37,14 +39,20 @@ from flwr.supercore.protobuf.client import ProtobufRequestContext
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 from foreign import as_nobody, needs_root
+from processes import processes_with
 
+from sottovoce.client.home import Home
+from sottovoce.client.supervisor import NodeSupervisor, keep_up
 from sottovoce.common.invitation import new_private_key
 from sottovoce.common.messages import Receipt
+from sottovoce.server.deployment import supervisor as supervisors
 from sottovoce.server.deployment.control import Control
 from sottovoce.server.deployment.folder import ServerFolder
+from sottovoce.server.deployment.gate import CONTROL_KEY_HEADER
+from sottovoce.server.deployment.runs import cancel, request_run, state_of
 from sottovoce.server.deployment.settings import split
 from sottovoce.server.deployment.setup import invite
-from sottovoce.server.deployment.supervisor import environment
+from sottovoce.server.deployment.supervisor import Supervisor, environment
 from sottovoce.server.deployment.tasks import DELIVERY_S
 
 pytestmark = pytest.mark.slow
@@ -158,7 +166,7 @@ def test_a_revoked_node_is_out_within_seconds(server: ServerFolder) -> None:
 
 def test_an_expired_invitation_is_refused_and_one_that_was_used_in_time_is_not(server: ServerFolder) -> None:
     day = 86_400
-    late = Caller(server, invite(server, "late", None, 0.0).private_key)
+    late = Caller(server, invite(server, "late", None, 1e-9).private_key)
     early = join(server, "early", days=6 / day)
     node = early.activate()
     time.sleep(6)
@@ -188,21 +196,62 @@ def test_control_is_not_there_for_a_network(server: ServerFolder, path: str) -> 
     assert Control(server).ready(), "and it is there on loopback"
 
 
-@needs_root
-@pytest.mark.parametrize("headers", ["", "X-Forwarded-For: 127.0.0.2\r\n"])
-def test_another_user_of_the_machine_is_turned_away_from_control(server: ServerFolder, headers: str) -> None:
+Ask = Callable[[tuple[str, int] | None], bytes]
+
+
+def asking_control(server: ServerFolder, headers: str) -> Ask:
+    """What tells the first line that the loopback door answers whoever asks it for the runs, from any address."""
     host, port = split(server.settings.control)
     context = ssl.create_default_context(cafile=server.tls / "ca.pem")
     body = ListRunsRequest(limit=1).SerializeToString()
     head = f"POST /v1/control/list-runs HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n{headers}"
 
-    def told() -> bytes:
-        with context.wrap_socket(socket.create_connection((host, port)), server_hostname=host) as wire:
-            wire.sendall(f"{head}Content-Type: application/protobuf\r\n\r\n".encode() + body)
-            return wire.recv(64)
+    def ask(source: tuple[str, int] | None) -> bytes:
+        wire = socket.create_connection((host, port), source_address=source)
+        with context.wrap_socket(wire, server_hostname=host) as secured:
+            secured.sendall(f"{head}Content-Type: application/protobuf\r\n\r\n".encode() + body)
+            return secured.recv(4096).partition(b"\r\n")[0]
 
-    assert as_nobody(told).startswith(b"HTTP/1.1 403")
-    assert Control(server).ready(), "the server's own processes are not"
+    return ask
+
+
+def shown(server: ServerFolder) -> str:
+    return f"{CONTROL_KEY_HEADER}: {server.control_key}\r\n"
+
+
+@needs_root
+@pytest.mark.parametrize("headers", ["", "X-Forwarded-For: 127.0.0.2\r\n"])
+def test_another_user_of_the_machine_is_turned_away_from_control(server: ServerFolder, headers: str) -> None:
+    ask = asking_control(server, headers + shown(server))
+    assert b"403" in as_nobody(lambda: ask(None))
+    assert b"403" not in ask(None), "the server's own processes are not"
+
+
+@needs_root
+def test_the_port_of_an_own_connection_opens_control_to_nobody_else(server: ServerFolder) -> None:
+    """All of 127.0.0.0/8 is loopback, and a port is free at each address of it on its own."""
+    ask = asking_control(server, shown(server))
+    with socket.create_connection(split(server.settings.control)) as own:
+        port = own.getsockname()[1]
+        answers = as_nobody(lambda: b" ".join(ask((f"127.0.0.{each}", port)) for each in range(2, 34)))
+        assert answers.count(b"403") == 32, answers
+
+
+@pytest.mark.parametrize("headers", ["", f"{CONTROL_KEY_HEADER}: {'0' * 64}\r\n"])
+def test_control_wants_to_see_the_servers_key(server: ServerFolder, headers: str) -> None:
+    assert b"403" in asking_control(server, headers)(None)
+    assert b"403" not in asking_control(server, shown(server))(None)
+
+
+def test_flower_gives_its_tasks_to_nobody_without_the_servers_key(server: ServerFolder) -> None:
+    context = ssl.create_default_context(cafile=server.tls / "ca.pem")
+    for call in ("acquire-task", "pull-task-input", "pull-app-messages", "push-app-messages", "create-task"):
+        answer = httpx.post(
+            f"https://{server.settings.control}/v1/runtime/{call}",
+            verify=context,
+            headers={"content-type": "application/protobuf", CONTROL_KEY_HEADER: server.control_key},
+        )
+        assert 400 <= answer.status_code < 500, call
 
 
 def test_rubbish_from_a_member_is_refused_and_the_server_goes_on(server: ServerFolder) -> None:
@@ -330,3 +379,117 @@ def test_an_answer_counts_once_and_from_its_own_node_alone(tmp_path: Path) -> No
         said = (made.log / "serverapp.jsonl").read_text()
         assert said.count("no room") == 1
         assert 400 <= status_of(lambda: caller.client.PushMessages(first)) < 500, "the run is over"
+
+
+@contextmanager
+def foreign_server(tls: Path, address: tuple[str, int]) -> Iterator[None]:
+    """Somebody else's program on a port, with a certificate of another authority, as a captive portal has."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tls / "server.pem", tls / "server.key")
+    with socket.create_server(address) as listening:
+
+        def serve() -> None:
+            while True:
+                try:
+                    met, _ = listening.accept()
+                except OSError:
+                    return
+                met.settimeout(5)
+                with met, suppress(OSError), context.wrap_socket(met, server_side=True) as wire:
+                    wire.recv(1)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield
+        listening.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+def test_a_node_that_met_a_foreign_server_comes_back_to_its_own(tmp_path: Path) -> None:
+    made, other = servers.make(tmp_path / "server"), servers.make(tmp_path / "other")
+    node = NodeSupervisor(Home(tmp_path / "home").join(invite(made, "hub", None, None)))
+
+    def online() -> bool:
+        return any(member.online for member in made.registry.members())
+
+    stop = threading.Event()
+    thread = threading.Thread(target=keep_up, args=([node], stop))
+    thread.start()
+    try:
+        with superlink(made):
+            until(online, 120)
+        made.registry.seen(set())
+        with foreign_server(other.tls, split(made.settings.listen)):
+            until(lambda: node.starts >= 2, 120)
+        with superlink(made):
+            until(online, 120)
+    finally:
+        stop.set()
+        thread.join(60)
+
+
+def test_a_superlink_without_superexec_ends(tmp_path: Path) -> None:
+    """Else runs would be begun, and nobody would carry them out."""
+    made = servers.make(tmp_path / "server")
+    with superlink(made) as process:
+        until(lambda: bool(processes_with("flower-superexec", str(made.path))), 30)
+        [superexec] = processes_with("flower-superexec", str(made.path))
+        os.kill(superexec, signal.SIGKILL)
+        process.wait(30)
+        assert "SuperExec ended" in (made.log / "superlink.jsonl").read_text()
+
+
+@pytest.mark.parametrize("name", ["listen", "control"])
+def test_a_port_that_is_taken_is_named_in_one_line(tmp_path: Path, name: str) -> None:
+    made = servers.make(tmp_path / "server")
+    module = "sottovoce.server.deployment.superlink"
+    with socket.create_server(split(getattr(made.settings, name))):
+        command = [sys.executable, "-m", module, str(made.path)]
+        ended = subprocess.run(command, env=environment(made), capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (2, False)
+    [line] = (made.log / "superlink.jsonl").read_text().splitlines()
+    assert f"{name} = '{getattr(made.settings, name)}'" in line
+
+
+def test_a_stranger_cannot_grow_the_server_by_headers_or_stay_without_speaking(tmp_path: Path) -> None:
+    made = servers.make(tmp_path / "server")
+    context = ssl.create_default_context(cafile=made.tls / "ca.pem")
+    host, port = split(made.settings.listen)
+
+    def connect() -> ssl.SSLSocket:
+        return context.wrap_socket(socket.create_connection((host, port), timeout=60), server_hostname=host)
+
+    with superlink(made) as process, connect() as idle:
+        before = resident_mib(process)
+        with connect() as wire, suppress(OSError):
+            wire.sendall(b"POST /v1/fleet/pull-messages HTTP/1.1\r\nhost: x\r\n")
+            for _ in range(100):
+                wire.sendall(b"a: " + b"x" * (2**20 - 5) + b"\r\n")
+        assert resident_mib(process) - before < 20
+        with suppress(OSError):
+            assert idle.recv(1) == b"", "who says nothing is hung up on"
+
+
+def test_flower_is_started_anew_where_superexec_takes_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is there, and hangs: the run is carried out all the same, as far as it can without nodes."""
+    monkeypatch.setattr(supervisors, "PENDING_S", 3.0)
+    made = servers.make(tmp_path / "server")
+    keeper, stop = Supervisor(made), threading.Event()
+    thread = threading.Thread(target=keeper.run, args=(stop,))
+    thread.start()
+    try:
+        until(lambda: keeper.monitor.ready and bool(processes_with("flower-superexec", str(made.path))), 120)
+        [superexec] = processes_with("flower-superexec", str(made.path))
+        os.kill(superexec, signal.SIGSTOP)
+        run = request_run(made, made.settings.training)
+        until(lambda: not keeper.monitor.ready, 60)
+        until(lambda: bool(processes_with("flwr-serverapp", str(made.path))), 120)
+        os.kill(superexec, signal.SIGKILL)
+        cancel(made)
+        until(lambda: not processes_with("flwr-serverapp", str(made.path)), 60)
+        assert state_of(run).outcome == "cancelled"
+    finally:
+        stop.set()
+        thread.join(60)
