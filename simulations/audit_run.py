@@ -34,6 +34,7 @@ from sottovoce.simulations.canaries import (
 )
 from sottovoce.simulations.observed import observed_federation
 from sottovoce.simulations.prepare import Prepared, open_prepared
+from sottovoce.simulations.sweep.store import replace_file
 
 Say = Callable[[str], None]
 Facts = dict[str, Any]
@@ -88,7 +89,7 @@ def audit_run(folder: RunFolder, effort: Effort = Effort(), say: Say = lambda _:
         name, and `refuted`: the names of those that contradict the claim.
 
     Raises:
-        DataError: this is not the folder of a run, or its data is gone.
+        DataError: this is not the folder of a run, its data is gone, or `audit.json` cannot be written.
         ConfigError: an effort is outside its range, or the data is too small for canaries.
     """
     config, prepared = _repeatable(folder.config, effort.seed), open_prepared(folder.data)
@@ -115,7 +116,7 @@ def audit_run(folder: RunFolder, effort: Effort = Effort(), say: Say = lambda _:
         **found,
         "refuted": refuted(claim["epsilon"], found),
     }
-    (folder.path / "audit.json").write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    replace_file(folder.path / "audit.json", (json.dumps(result, indent=2, allow_nan=False) + "\n").encode())
     return result
 
 
