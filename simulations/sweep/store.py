@@ -102,12 +102,11 @@ class SweepFolder:
     def _read(self, file: Path) -> Outcome:
         try:
             table = json.loads(file.read_text(encoding="utf-8"))
-            schema = table["schema"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            _check_schema(file, table["schema"])
+            rows = tuple({name: _from_json(value) for name, value in row.items()} for row in table["rows"])
+            return Outcome(table["cell"], rows, table["error"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(file, "not the file of a cell: delete it to run that cell again") from error
-        _check_schema(file, schema)
-        rows = tuple({name: _from_json(value) for name, value in row.items()} for row in table["rows"])
-        return Outcome(table["cell"], rows, table["error"])
 
 
 def read_table(path: Path) -> pd.DataFrame:

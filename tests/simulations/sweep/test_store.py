@@ -81,9 +81,10 @@ def test_another_version_is_named(tmp_path: Path) -> None:
     file.write_text(json.dumps({**json.loads(file.read_text()), "schema": 2}))
     with pytest.raises(DataError, match=r"json: schema = 2"):
         folder.check()
-    file.write_text("{")
-    with pytest.raises(DataError, match=file.name):
-        folder.check()
+    for damaged in ("{", "7", '{"schema": 1}', '{"schema": 1, "cell": "a", "error": null, "rows": [3]}'):
+        file.write_text(damaged)
+        with pytest.raises(DataError, match=f"{file.name}: not the file of a cell"):
+            folder.check()
     file.unlink()
     pd.DataFrame({"schema": [7], "x": [1]}).to_parquet(folder.table)
     with pytest.raises(DataError, match=r"results\.parquet: schema = 7"):
