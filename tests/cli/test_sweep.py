@@ -54,7 +54,7 @@ def test_a_table_of_another_version_exits_with_2(
 ) -> None:
     file, out = tmp_path / "experiment.toml", tmp_path / "out"
     file.write_text(HEAD + "[grid]\nseed = [0]", encoding="utf-8")
-    SweepFolder(out).write_table([{"schema": 7}])
+    SweepFolder(out).write_table([{"schema": 7}], "a sweep")
     assert left_with(monkeypatch, "sweep", str(file), "--out", str(out)) == 2
     assert "results.parquet: schema = 7" in capsys.readouterr().err
 
