@@ -17,9 +17,11 @@ VARIED = ("privacy.trust", "federation.nodes", "head.rank", "head.mix", "head.lo
           "train.clip_norm", "train.sampling_rate", "encoder.name")  # fmt: skip
 """Settings that tell two curves of a figure apart, if they differ within an experiment."""
 
-TUNED = ("head.rank", "head.mix", "train.rounds", "train.clip_norm", "train.learning_rate",
-         "privacy.popularity_share", "reference")  # fmt: skip
-"""Settings that a preset may change from one budget to the next."""
+SETTINGS = ("privacy.", "head.", "train.", "encoder.", "federation.", "reference")
+"""Beginnings of the columns whose values a preset may change from one budget to the next."""
+
+BUDGET = ("privacy.epsilon", "privacy.trust")
+"""Settings that make the budget: without one, `trust` is another too."""
 
 
 def summarise(table: pd.DataFrame, x: str, metrics: Sequence[str]) -> pd.DataFrame:
@@ -66,7 +68,9 @@ def _given_names(table: pd.DataFrame) -> pd.Series[str]:
 
 
 def monotony(table: pd.DataFrame, metric: str) -> Iterator[str]:
-    """One sentence per curve over the budget: it rises, it falls within its interval, or it falls and why.
+    """One sentence per curve over the budget: it rises, it falls within its interval, or it falls beyond it.
+
+    Of a fall beyond it the sentence says what the table knows, which is no cause.
 
     A fall from one budget to the next counts if it exceeds the 95 % interval of the difference of the means over seeds
     (Welch's t); where a budget has one run alone, the wider interval over users.
@@ -120,20 +124,17 @@ def _reach(before: pd.DataFrame, after: pd.DataFrame, metric: str) -> float:
 
 
 def _why(before: pd.DataFrame, after: pd.DataFrame) -> str:
-    """What the table knows of a fall."""
-    if before["model"].iloc[0] == "DP popularity":
-        return (
-            "with less noise it comes closer to the popularity of equally weighted users, which this test split rewards"
-            " less than some of its noisy versions"
-        )
-    changed = [
-        name for name in TUNED if name in before and before[name].iloc[0] != after[name].iloc[0]
-        and not (pd.isna(before[name].iloc[0]) and pd.isna(after[name].iloc[0]))
-    ]  # fmt: skip
+    """What the table knows of a fall: whether settings change with the budget, and no cause."""
+    settings = [name for name in before if str(name).startswith(SETTINGS) and name not in BUDGET]
+    changed = [name for name in settings if not _same(before[name].iloc[0], after[name].iloc[0])]
     if changed:
-        told = ", ".join(name.rsplit(".", maxsplit=1)[-1].replace("_", " ") for name in changed)
-        return f"its settings change there ({told}), and what was best on validation is not best on this test split"
-    return "its settings are the same there, which suit the smaller budget better"
+        told = ", ".join(str(name).rsplit(".", maxsplit=1)[-1].replace("_", " ") for name in changed)
+        return f"its settings change there ({told})"
+    return "its settings are the same there, and the table tells no reason"
+
+
+def _same(one: Any, other: Any) -> bool:  # noqa: ANN401 - what a cell of a table holds
+    return bool(one == other or (pd.isna(one) and pd.isna(other)))
 
 
 def _told_apart(own: pd.DataFrame, name: str, x: str) -> bool:

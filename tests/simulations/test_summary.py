@@ -40,12 +40,17 @@ def test_a_fall_within_the_interval_is_told_with_it() -> None:
 
 
 def test_a_fall_beyond_the_interval_is_told_with_what_changed() -> None:
-    curve = rows({1.0: [0.2, 0.201, 0.199]}) + rows({8.0: [0.1, 0.101, 0.099]}, **{"head.rank": 16})
-    [line] = said(curve)
+    smaller = rows({1.0: [0.2, 0.201, 0.199]}, **{"privacy.popularity_length": 20, "head.window": None})
+    larger = rows({8.0: [0.1, 0.101, 0.099]}, **{"privacy.popularity_length": 60, "head.window": None, "head.rank": 16})
+    [line] = said(smaller, larger)
     assert line.startswith("sottovoce: not monotone: ε = 1 to 8 by 0.1000, beyond ± 0.002")
-    assert "settings change there (rank)" in line
-    [same] = said(rows({1.0: [0.2, 0.201], 8.0: [0.1, 0.101]}))
-    assert "settings are the same" in same
+    assert line.endswith("its settings change there (rank, popularity length).")
+
+
+@pytest.mark.parametrize("model", ["sottovoce", "DP popularity"])
+def test_where_the_table_knows_no_reason_none_is_made_up(model: str) -> None:
+    [line] = said(rows({1.0: [0.2, 0.201], 8.0: [0.1, 0.101]}, model))
+    assert line.endswith("its settings are the same there, and the table tells no reason.")
 
 
 def test_one_run_alone_has_the_interval_over_users() -> None:
