@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from sottovoce.common.errors import DataError
 from sottovoce.common.privacy.accounting import ReleaseEvent, epsilon
 from sottovoce.simulations.findings import read_audit, read_tuning
 from sottovoce.simulations.report_page import Figure, page
-from sottovoce.simulations.summary import OWN, budget, monotony, series, summarise
+from sottovoce.simulations.summary import OWN, Ratio, budget, monotony, ratios, series, summarise
 from sottovoce.simulations.sweep.store import COMMAND, read_table, replace_file
 
 NOISE = "noise"
@@ -106,6 +107,9 @@ def experiment_figures(name: str, table: pd.DataFrame) -> Iterator[Figure]:
             )
             continue
         yield curves(f"{name}-{source}-utility", f"{title}: utility over the budget", part, "epsilon", METRICS, command)
+        worth = ratios(part, NDCG)
+        if worth:
+            yield ratio_figure(f"{name}-{source}-ratio", f"{title}: how many times DP popularity", worth, command)
         if not series(own).nunique() > 1:
             yield curves(
                 f"{name}-{source}-spread", f"{title}: coverage and long tail", part, "epsilon", SPREAD, command
@@ -160,6 +164,34 @@ def curves(name: str, title: str, table: pd.DataFrame, x: str, panels: dict[str,
         notes = tuple(monotony(table, NDCG))
     question = "does more budget buy more? (NDCG@10, whole catalogue)"
     return Figure(name, title, caption, command, canvas, data, question, notes)
+
+
+def ratio_figure(name: str, title: str, worth: Sequence[Ratio], command: str) -> Figure:
+    """How many times a reference our runs are worth, with the interval over seeds."""
+    data = pd.DataFrame([asdict(ratio) for ratio in worth])
+    references = list(data["reference"].unique())
+    canvas = Canvas(figsize=(5 * len(references), 3.8), layout="constrained")
+    axes = canvas.subplots(1, len(references), squeeze=False)[0]
+    for axis, reference in zip(axes, references, strict=True):
+        for curve, line in data[data["reference"] == reference].groupby("series"):
+            mean, low, high = (line[name].to_numpy() for name in ("ratio", "low", "high"))
+            reach = (mean - low, high - mean)
+            axis.errorbar(line["epsilon"].to_numpy(), mean, yerr=reach, marker="o", capsize=3, label=str(curve))
+        axis.axhline(1, color="grey", linestyle="--", linewidth=1)
+        axis.set_title(f"NDCG@10 over {reference}", fontsize=10)
+        axis.set_xlabel(PLACES["epsilon"])
+        axis.set_xscale("log")
+        budgets = sorted(set(data["epsilon"]))
+        axis.set_xticks(budgets, [f"{each:g}" for each in budgets], minor=False)
+        axis.minorticks_off()
+        axis.set_ylim(bottom=0)
+    axes[0].legend(fontsize=8)
+    caption = (
+        "NDCG@10 in the whole catalogue: each run over DP popularity of the same budget and seed, and over the same"
+        " curve without privacy. Means over seeds; the bars are the 95 % interval over seeds (Student's t)."
+    )
+    question = "how many times? (NDCG@10, whole catalogue; 95 % interval over seeds)"
+    return Figure(name, title, caption, command, canvas, data, question, tuple(map(str, worth)))
 
 
 def budget_figure(name: str, title: str, table: pd.DataFrame, command: str) -> Figure:

@@ -101,7 +101,7 @@ def test_the_page_needs_no_network_and_holds_every_figure(utility: Path, tmp_pat
     assert "@import" not in text
     assert not re.search(r"url\((?!#)", text)
     assert [figure.name for figure in figures] == [
-        "utility-ml-100k-utility", "utility-ml-100k-spread",
+        "utility-ml-100k-utility", "utility-ml-100k-ratio", "utility-ml-100k-spread",
         "utility-ml-100k-traffic", "utility-ml-100k-budget",
     ]  # fmt: skip
     for figure in figures:
@@ -196,6 +196,19 @@ def test_noise_falls_as_people_come(tmp_path: Path) -> None:
 def test_the_page_says_whether_more_budget_buys_more(utility: Path, tmp_path: Path) -> None:
     write_report([utility], [], tmp_path / "report.html")
     assert "sottovoce: rises at every step." in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_page_says_how_many_times_dp_popularity_it_is_worth(utility: Path, tmp_path: Path) -> None:
+    figures = write_report([utility], [], tmp_path / "report.html")
+    [ratio] = [figure for figure in figures if figure.name == "utility-ml-100k-ratio"]
+    [first, *_] = ratio.notes
+    # 0.060 and 0.061 over 0.0300 and 0.0305 of the same seeds.
+    assert first == "sottovoce, ε = 1: 2.000 × DP popularity [2.000, 2.000], 2 seeds"
+    assert first in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert set(pd.read_csv(tmp_path / "figures" / "utility-ml-100k-ratio.csv")["reference"]) == {
+        "DP popularity",
+        "no DP",
+    }
 
 
 def test_a_table_that_does_not_say_what_made_it_has_no_command_made_up(tmp_path: Path) -> None:
