@@ -60,7 +60,10 @@ app.command()(doctor)
 
 
 def run() -> None:
-    """Run the command line; leave with 2 for the user's mistake, 3 for a spent budget, 4 for a failed federation."""
+    """Run the command line; leave with 2 for the user's mistake, 3 for a spent budget, 4 for a failed federation.
+
+    A verb may have a status of its own: `audit` leaves with 1 if a claim falls, `sweep` with 5 if cells broke.
+    """
     try:
         status = app(standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError:

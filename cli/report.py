@@ -17,9 +17,16 @@ def report(
         "report.html"
     ),
 ) -> int:
-    """Write one self-contained HTML page: utility, budget, communication, spread, and audit against claim."""
+    """Write one self-contained HTML page: utility, budget, communication, spread, and audit against claim.
+
+    Prints what the tables say of each curve: whether more budget buys more, and how many times
+    DP popularity it is worth.
+    """
     from sottovoce.simulations.report import write_report
 
     figures = write_report(experiments, audit or [], out, tuning or [])
+    for figure in figures:
+        for note in figure.notes:
+            Console().print(f"{figure.name}: {note}", markup=False, highlight=False, soft_wrap=True)
     Console().print(f"{len(figures)} figures in {out} and {out.parent / 'figures'}", highlight=False)
     return 0

@@ -13,6 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 if TYPE_CHECKING:
     from sottovoce.simulations.sweep.cell import Outcome
 
+CELLS_BROKE = 5
+"""The status of a sweep that came to its end, and has a table, but not a result in every row."""
+
 
 def sweep(
     file: Annotated[Path, typer.Argument(help="The experiment: a TOML file with [base], [grid] and [[also]].")],
@@ -25,6 +28,8 @@ def sweep(
     ] = None,
 ) -> int:
     """Run every cell of an experiment that is not finished yet; results go to OUT/results.parquet.
+
+    Leaves with 5 if cells broke: the table is there, and names them. Started again, it tries them again.
 
     With RAY_ADDRESS set, cells run as tasks on that Ray cluster instead of in processes of this machine.
     """
@@ -66,4 +71,4 @@ def sweep(
     told = f"{len(outcomes)} cells, {failed} of them broken (see the column `error`; start again to retry them)"
     console.print(told if failed else f"{len(outcomes)} cells", markup=False, highlight=False)
     console.print(f"written to {out / 'results.parquet'}", markup=False, highlight=False)
-    return 0
+    return CELLS_BROKE if failed else 0

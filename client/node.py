@@ -93,7 +93,7 @@ class Node:
         """Charge for the release, compute it, noise it if this node is the one to do so, and keep what must be kept."""
         plan, noised_here = request.plan, request.plan.noised_on_nodes
         mechanism = plan.mechanism(request.release.name)
-        release = replace(request.release, maker=self.name if noised_here else SERVER)
+        release = made_release(request, self.name)
         delta = min(plan.delta, self.max_delta)
         made = self.ledger.open(release, mechanism.event(), request.sha256, plan.noise, self.max_epsilon, delta)
         if made is not None:
@@ -112,7 +112,7 @@ class Node:
 
     def _sums_or_zero(self, request: Request, release: Release) -> Sums:
         try:
-            return self._sums(request, release)
+            return self._sums(request)
         except Exception as error:
             # Whatever it was, neither its text nor its absence may leave; the owner finds its kind in the local log.
             log.error(
@@ -121,13 +121,24 @@ class Node:
             shapes = sum_shapes(request.shape, request.objective, request.release.name)
             return {name: np.zeros(shape) for name, shape in shapes.items()}
 
-    def _sums(self, request: Request, release: Release) -> Sums:
+    def _sums(self, request: Request) -> Sums:
         """Sample this node's users, and sum their clipped contributions."""
-        plan = request.plan
-        mechanism = plan.mechanism(request.release.name)
-        source = random_source(plan.noise, plan.seed, f"{release.stream}/{self.name}/sample")
-        rows = poisson_sample(len(self.data.histories), mechanism.sampling_rate, source)
-        return exact_sums(self.data, request, rows)
+        return exact_sums(self.data, request, drawn_users(request, self.name, len(self.data.histories)))
+
+
+def made_release(request: Request, node: str) -> Release:
+    """What `request` asks for, under its maker's name: the node's where nodes add noise, else the server's."""
+    return replace(request.release, maker=node if request.plan.noised_on_nodes else SERVER)
+
+
+def drawn_users(request: Request, node: str, users: int) -> NDArray[np.int64]:
+    """Places of those out of a node's `users` that take part in the release that `request` asks for.
+
+    A Poisson draw, which with seeded noise is the same whenever it is made.
+    """
+    plan, release = request.plan, made_release(request, node)
+    source = random_source(plan.noise, plan.seed, f"{release.stream}/{node}/sample")
+    return poisson_sample(users, plan.mechanism(release.name).sampling_rate, source)
 
 
 def exact_sums(data: Holdings, request: Request, rows: NDArray[np.int64]) -> Sums:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -128,18 +129,42 @@ def write_bundle(
     rotation = {"rotation": space["rotation"]} if "blocks" in facts else {}
     save_arrays(unfinished / "items.safetensors", {**vectors.arrays, **maps, **rotation})
     ItemTable.of(catalogue).save(unfinished / "catalogue.json")
-    (unfinished / "MODEL_CARD.md").write_text(card, encoding="utf-8")
-    hashes = {name: hashlib.sha256((unfinished / name).read_bytes()).hexdigest() for name in FILES}
     manifest = {
         "schema": SCHEMA,
         "shape": asdict(head.shape),
         **facts,
         "readers": [reader.facts for reader in readers],
-        "sha256": hashes,
     }
-    manifest["manifest_sha256"] = _digest(manifest)
-    (unfinished / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
+    _seal(unfinished, card, manifest)
     _put_in_place(unfinished, folder)
+
+
+def replace_card(folder: Path, card: str) -> None:
+    """Put another model card into a bundle, as a whole or not at all; the manifest names the new card.
+
+    Raises:
+        DataError: this is no bundle, a file is not the one that the manifest names, or the bundle is signed.
+    """
+    manifest = dict(open_bundle(folder).manifest)
+    strange = sorted({path.name for path in folder.iterdir()} - {*FILES, "manifest.json"})
+    if strange:
+        raise DataError(folder / strange[0], "a bundle that was signed keeps its model card")
+    if (folder / "MODEL_CARD.md").read_text(encoding="utf-8") == card:
+        return
+    unfinished = folder.with_name(folder.name + ".part")
+    _remove(unfinished)
+    shutil.copytree(folder, unfinished)
+    _seal(unfinished, card, manifest)
+    _put_in_place(unfinished, folder)
+
+
+def _seal(folder: Path, card: str, manifest: dict[str, Any]) -> None:
+    """Write the model card, and the manifest that names every byte."""
+    (folder / "MODEL_CARD.md").write_text(card, encoding="utf-8")
+    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
+    manifest = manifest | {"sha256": hashes}
+    manifest["manifest_sha256"] = _digest(manifest)
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def load_bundle(folder: Path) -> Bundle:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
-from sottovoce.common.bundle import write_bundle
+from sottovoce.common.bundle import open_bundle, replace_card, write_bundle
 from sottovoce.common.catalogue import Catalogue
 from sottovoce.common.config import Config
 from sottovoce.common.privacy.ledger import Ledger
@@ -18,6 +19,9 @@ from sottovoce.server.exposure import bounded
 
 TEXT_BLOCKS = ("encoder", "words")
 """What every item space is made of. What each of these adds to a score is told by no page."""
+
+UNKNOWN_DATA = "the histories of the federation's nodes, which nobody sees who publishes"
+NO_METRICS = "none: a federation releases none"
 
 
 def privacy_facts(plan: PrivacyPlan, ledger: Ledger) -> dict[str, Any]:
@@ -58,7 +62,25 @@ def publish(folder: RunFolder, plan: PrivacyPlan, ledger: Ledger, state: Checkpo
     write_bundle(folder.bundle, catalogue, items, head, card, facts, readers)
 
 
-def model_card(config: Config, plan: PrivacyPlan, facts: dict[str, Any], items: int) -> str:
+def describe(folder: RunFolder, data: str, metrics: str) -> None:
+    """Say in a bundle's model card what only a simulation knows: the data, and what the model is worth on it.
+
+    Raises:
+        DataError: there is no whole bundle, or it was signed.
+    """
+    manifest = open_bundle(folder.bundle).manifest
+    card = model_card(folder.config, folder.config.plan(), manifest, manifest["shape"]["items"], data, metrics)
+    replace_card(folder.bundle, card)
+
+
+def model_card(
+    config: Config,
+    plan: PrivacyPlan,
+    facts: Mapping[str, Any],
+    items: int,
+    data: str = UNKNOWN_DATA,
+    metrics: str = NO_METRICS,
+) -> str:
     """The model card in Markdown: what the model is, what it cost in privacy, and what is not promised."""
     privacy = facts["privacy"]
     parts = (("V", config.head.rank), ("W", config.head.mix))
@@ -77,6 +99,8 @@ def model_card(config: Config, plan: PrivacyPlan, facts: dict[str, Any], items: 
         + f"; noise from `{plan.noise}`"
         + (", repeatable: a simulation, no protection." if plan.noise == "seeded" else "."),
         f"- **Accountant** {privacy['accountant']}, over the releases in `manifest.json`.",
+        f"- **Data** {data}.",
+        f"- **Metrics** {metrics}.",
         f"- **Population** {plan.population} people (configured, public).",
         "- **Chosen on private data, outside the budget**: popularity share, rounds, clip norm, learning rate, rank,"
         f" content and popularity weight of the presets were found on the validation split of {config.preset}.",

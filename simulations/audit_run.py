@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,18 @@ from sottovoce.common.privacy.accounting import require
 from sottovoce.common.privacy.plan import PrivacyPlan, Trust
 from sottovoce.common.runfolder import RunFolder
 from sottovoce.simulations import attacks, audit
-from sottovoce.simulations.canaries import CanaryRun, Evidence, repeat_releases, run_with_canaries, weigh, with_room
+from sottovoce.simulations.canaries import (
+    CanaryRun,
+    Evidence,
+    Residual,
+    repeat_releases,
+    run_with_canaries,
+    weigh,
+    with_room,
+)
 from sottovoce.simulations.observed import observed_federation
 from sottovoce.simulations.prepare import Prepared, open_prepared
+from sottovoce.simulations.sweep.store import replace_file
 
 Say = Callable[[str], None]
 Facts = dict[str, Any]
@@ -80,7 +89,7 @@ def audit_run(folder: RunFolder, effort: Effort = Effort(), say: Say = lambda _:
         name, and `refuted`: the names of those that contradict the claim.
 
     Raises:
-        DataError: this is not the folder of a run, or its data is gone.
+        DataError: this is not the folder of a run, its data is gone, or `audit.json` cannot be written.
         ConfigError: an effort is outside its range, or the data is too small for canaries.
     """
     config, prepared = _repeatable(folder.config, effort.seed), open_prepared(folder.data)
@@ -107,7 +116,7 @@ def audit_run(folder: RunFolder, effort: Effort = Effort(), say: Say = lambda _:
         **found,
         "refuted": refuted(claim["epsilon"], found),
     }
-    (folder.path / "audit.json").write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    replace_file(folder.path / "audit.json", (json.dumps(result, indent=2, allow_nan=False) + "\n").encode())
     return result
 
 
@@ -192,13 +201,27 @@ def checks(run: CanaryRun, evidence: Evidence, claim: Facts, confidence: float) 
             "alarm": any(count > claim["releases"].get(name, 0) for name, count in made.items()),
         },
     }
-    if run.plan.head.sampling_rate == 1:
-        p_value = audit.noise_p_value(evidence.residuals)
-        ratio, differs = float(np.sqrt(np.mean(evidence.residuals**2))), p_value < 1 - confidence
-        found["noise"] = {"std_over_claimed": ratio, "p_value": p_value, "alarm": differs and ratio < 1}
-        if differs and ratio > 1:
-            found["noise"]["remark"] = MORE_NOISE
-    return found
+    return found | {"noise": noise_check(evidence.residuals, confidence)}
+
+
+def noise_check(residuals: Sequence[Residual], confidence: float) -> Facts:
+    """Whether the noise of any release is smaller than claimed.
+
+    Each release is tested alone, and p-values are multiplied by their number (Bonferroni). What is told is the release
+    that raises the alarm most clearly; if none does, the one that is least likely.
+    """
+    p_values = {each.release: min(1.0, len(residuals) * audit.noise_p_value(each.noise)) for each in residuals}
+    differ = [each for each in residuals if p_values[each.release] < 1 - confidence]
+    weak = [each for each in differ if each.std < 1]
+    told = min(weak or residuals, key=lambda each: (p_values[each.release], each.std))
+    found: Facts = {
+        "releases": len(residuals),
+        "least_likely": told.release,
+        "std_over_claimed": told.std,
+        "p_value": p_values[told.release],
+        "alarm": bool(weak),
+    }
+    return found | ({"remark": MORE_NOISE} if differ and not weak else {})
 
 
 def membership(folder: Path, prepared: Prepared, config: Config, plan: PrivacyPlan, effort: Effort) -> Facts:
@@ -244,7 +267,8 @@ def interactions(folder: Path, prepared: Prepared, config: Config, plan: Privacy
 
 
 MORE_NOISE = (
-    "more noise than claimed costs utility and no privacy: under `aggregate` every node beyond the minimum adds a share"
+    "more noise than claimed costs utility and no privacy: under `aggregate` every node beyond the minimum adds a"
+    " share; but what is summed of others than those who were drawn would show here too"
 )
 
 READING = (

@@ -20,16 +20,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sottovoce.client.node import Sums, exact_sums
+from sottovoce.client.node import Sums, drawn_users, exact_sums
 from sottovoce.client.store import NodeData
 from sottovoce.common.config import Config, given
 from sottovoce.common.errors import BudgetSpentError, ConfigError
 from sottovoce.common.history import Histories, IntArray
 from sottovoce.common.messages import Arrays, Request
+from sottovoce.common.privacy.ledger import SERVER
 from sottovoce.common.privacy.noise import SeededRandom, add_gaussian, poisson_sample
 from sottovoce.common.privacy.plan import PrivacyPlan, Trust
 from sottovoce.simulations.audit import BoolArray, FloatArray
-from sottovoce.simulations.observed import ObservedFederation, observed_federation
+from sottovoce.simulations.observed import ObservedFederation, node_name, observed_federation
 from sottovoce.simulations.prepare import Prepared
 
 TRIALS_AT_A_TIME = 1000
@@ -42,12 +43,22 @@ class View:
     Attributes:
         request: What was asked for, with the model of that moment.
         sums: The noised sum.
-        rows: The users whose sum it is, if all canaries were in.
+        maker: Who noised it: the server, or a node.
+        rows: The users who may be in it, if all canaries were in.
+        drawn: Those of them who were drawn to take part; the observer does not see who.
     """
 
     request: Request
     sums: Arrays
+    maker: str
     rows: IntArray
+    drawn: IntArray
+
+    @property
+    def name(self) -> str:
+        """Tells it from all others."""
+        release = self.request.release
+        return f"{release.name} {release.round} of {self.maker}"
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,24 @@ class CanaryRun:
 
 
 @dataclass(frozen=True)
+class Residual:
+    """What one release holds beside the sum of those who took part: its noise, if the claim is true.
+
+    Attributes:
+        release: The release's name.
+        noise: In units of the claimed standard deviation, shape [P].
+    """
+
+    release: str
+    noise: FloatArray
+
+    @property
+    def std(self) -> float:
+        """Standard deviation over that which is claimed."""
+        return float(np.sqrt(np.mean(self.noise**2)))
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What the views say of the canaries, in units of the claimed noise.
 
@@ -82,13 +111,13 @@ class Evidence:
         match: Inner product of each canary's contributions with what was seen beyond the other people's, shape [m].
         gram: Inner products of the canaries' contributions, shape [m, m]: its diagonal holds the squared μ.
         largest_norm: Largest L2 norm of one canary's contribution to one release, in units of the clip norm.
-        residuals: What was seen less everything that was summed: the noise, if the claim is true.
+        residuals: Of each release, kept apart: a fault of a small one would drown in the others.
     """
 
     match: FloatArray
     gram: FloatArray
     largest_norm: float
-    residuals: FloatArray
+    residuals: tuple[Residual, ...]
 
     def scores(self) -> FloatArray:
         """The best linear estimate of each coin, less one half, shape [m].
@@ -150,7 +179,7 @@ def weigh(run: CanaryRun) -> Evidence:
     """Compare what was seen with what each canary would have added to it."""
     count = len(run.included)
     match, gram = np.zeros(count), np.zeros((count, count))
-    largest, residuals = 0.0, list[FloatArray]()
+    largest, residuals = 0.0, list[Residual]()
     for view in run.views:
         mechanism = run.plan.mechanism(view.request.release.name)
         here = np.flatnonzero(np.isin(run.canaries, view.rows))
@@ -160,8 +189,8 @@ def weigh(run: CanaryRun) -> Evidence:
         seen = (flat(view.sums) - mechanism.sampling_rate * background(run, view)) / mechanism.noise_std
         match[here] += own @ seen.astype(np.float32)
         gram[np.ix_(here, here)] += own @ own.T
-        residuals.append(seen - run.included[here] @ own)
-    return Evidence(match, gram, largest, np.concatenate(residuals))
+        residuals.append(Residual(view.name, (flat(view.sums) - summed(run, view)) / mechanism.noise_std))
+    return Evidence(match, gram, largest, tuple(residuals))
 
 
 def repeat_releases(
@@ -210,6 +239,12 @@ def repeat_releases(
 def background(run: CanaryRun, view: View) -> FloatArray:
     """The exact sum of the people in a view who are no canaries, flat."""
     return flat(exact_sums(run.everybody, view.request, view.rows[view.rows < run.people]))
+
+
+def summed(run: CanaryRun, view: View) -> FloatArray:
+    """The exact sum that a view was made of, flat: of those who were drawn, less the canaries who are out."""
+    out = run.canaries[~run.included]
+    return flat(exact_sums(run.everybody, view.request, np.setdiff1d(view.drawn, out)))
 
 
 def flat(sums: Sums | Arrays) -> FloatArray:
@@ -263,11 +298,30 @@ def _views(federation: ObservedFederation, users: int) -> list[View]:
     nodes = federation.config.federation.nodes
     if federation.plan.trust is Trust.NODE:
         return [
-            View(request, answer.sums, np.arange(answer.partition, users, nodes))
+            View(
+                request,
+                answer.sums,
+                node_name(answer.partition),
+                np.arange(answer.partition, users, nodes),
+                _drawn(request, answer.partition, nodes, users),
+            )
             for request, answer in federation.exchanges
             if not answer.refusal
         ]
     requests = {(request.release.name, request.release.round): request for request, _ in federation.exchanges}
     return [
-        View(requests[name, number], released.sums, np.arange(users)) for name, number, released in federation.released
+        View(
+            request := requests[name, number],
+            released.sums,
+            SERVER,
+            np.arange(users),
+            np.sort(np.concatenate([_drawn(request, place, nodes, users) for place in range(nodes)])),
+        )
+        for name, number, released in federation.released
     ]
+
+
+def _drawn(request: Request, place: int, nodes: int, users: int) -> IntArray:
+    """The users of one node who were drawn for a release: the audit's noise is seeded, so that they can be found."""
+    own = np.arange(place, users, nodes)
+    return own[drawn_users(request, node_name(place), len(own))]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sottovoce.client.states import render_history
 from sottovoce.common.bundle import Bundle
+from sottovoce.common.config import Config
 from sottovoce.common.encoder import find_encoder
 from sottovoce.common.errors import ConfigError
 from sottovoce.common.evaluation import Evaluation, FloatArray, Scorer, evaluate
@@ -28,6 +29,7 @@ from sottovoce.server.publish import privacy_facts
 from sottovoce.simulations.prepare import Prepared
 
 SCHEMA = 1
+CARD_METRICS = ("hr@10", "ndcg@10")
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,17 @@ def write_result(folder: RunFolder, prepared: Prepared, evaluation: Evaluation, 
     }
     folder.result.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return result
+
+
+def oracle_metrics(evaluation: Evaluation, config: Config) -> str:
+    """What a model is worth, as its card says it, and how that came to be known."""
+    told = ", ".join(
+        f"{protocol} {name.upper()} {means[name]:.3f}"
+        for protocol, means in evaluation.means().items()
+        for name in CARD_METRICS
+        if name in means
+    )
+    return f"{told} on the {config.data.held_out} split, by an oracle that reads every history: in no budget"
 
 
 def user_updates_per_s(records: list[RoundRecord], cohort: float) -> float:

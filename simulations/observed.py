@@ -61,6 +61,11 @@ class ObservedFederation(Federation):
         return self.grid.exchanges
 
 
+def node_name(place: int) -> str:
+    """What the node at a place of an observed federation is called."""
+    return f"node-{place}"
+
+
 def observed_federation(folder: Path, data: Path, config: Config, plan: PrivacyPlan) -> ObservedFederation:
     """A federation of `config.federation.nodes` nodes that share the histories in `data`; its ledgers lie in `folder`.
 
@@ -74,7 +79,7 @@ def observed_federation(folder: Path, data: Path, config: Config, plan: PrivacyP
     run, count = RunFolder(folder), config.federation.nodes
     nodes = [
         Node(name, NodeData(data, place, count), Ledger(run.node_ledger(name)), float("inf"), simulated=True)
-        for place, name in enumerate(f"node-{place}" for place in range(count))
+        for place, name in enumerate(map(node_name, range(count)))
     ]
     return ObservedFederation(
         grid=ObservedGrid(nodes),

@@ -7,61 +7,38 @@ caption, the command that made its data, and the data.
 
 from __future__ import annotations
 
-import html
-import io
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from sottovoce.common.errors import DataError
 from sottovoce.common.privacy.accounting import ReleaseEvent, epsilon
-from sottovoce.simulations.summary import OWN, budget, monotony, series, summarise
-from sottovoce.simulations.sweep.store import read_table
-from sottovoce.simulations.tune import read_tuning
+from sottovoce.simulations.findings import read_audit, read_tuning
+from sottovoce.simulations.report_page import Figure, page
+from sottovoce.simulations.summary import OWN, Ratio, budget, monotony, ratios, series, summarise
+from sottovoce.simulations.sweep.store import COMMAND, read_table, replace_file
 
 NOISE = "noise"
+UNTOLD = "(the table does not say which command made it)"
 PLACES = {
     "epsilon": "privacy budget ε (user level)",
     "dataset.users": "users",
     "federation.nodes": "nodes that share the users",
 }
-METRICS = {"full.ndcg@10": "NDCG@10, whole catalogue", "sampled.hr@10": "HR@10 against 99 items"}
+NDCG = "full.ndcg@10"
+METRICS = {NDCG: "NDCG@10, whole catalogue", "sampled.hr@10": "HR@10 against 99 items"}
 SPREAD = {"full.coverage@10": "share of the catalogue shown", "full.long_tail@10": "share of long-tail items shown"}
 TRAFFIC = {
     "communication.upload_bytes_per_node": "upload per node, MB",
     "communication.download_bytes_per_node": "download per node, MB",
 }
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One figure of the report.
-
-    Attributes:
-        name: Its file's name, less the ending.
-        title: Its heading.
-        caption: What it shows, and how to read it.
-        command: What made its data.
-        canvas: The drawing.
-        data: The numbers that are drawn.
-        notes: What the data say beside the drawing, a line each.
-    """
-
-    name: str
-    title: str
-    caption: str
-    command: str
-    canvas: Canvas
-    data: pd.DataFrame
-    notes: tuple[str, ...] = ()
 
 
 def write_report(
@@ -76,25 +53,21 @@ def write_report(
         tunings: JSON files that `sottovoce tune` wrote.
 
     Raises:
-        DataError: a table is missing, of another version, or has no row without an error.
+        DataError: a table is missing, of another version, or has no row without an error, or a file is not what an
+            audit or a search writes; nothing is written then.
     """
-    figures: list[Figure] = []
-    broken: list[str] = []
-    for folder in experiments:
-        table = read_results(folder)
-        failed = table["error"].notna()
-        broken += [f"{folder.name}: {line}" for line in table.loc[failed, "error"]]
-        figures += experiment_figures(folder.name, table[~failed])
-    if audits:
-        figures.append(audit_figure([_read_json(path) for path in audits]))
+    tables = [(folder.name, read_results(folder)) for folder in experiments]
+    audited, tuned = [read_audit(path) for path in audits], [read_tuning(path) for path in tunings]
+    figures = [each for name, table in tables for each in experiment_figures(name, table)]
+    if audited:
+        figures.append(audit_figure(audited))
     (out.parent / "figures").mkdir(parents=True, exist_ok=True)
     for figure in figures:
         for ending in ("svg", "png"):
             figure.canvas.savefig(out.parent / "figures" / f"{figure.name}.{ending}", dpi=120)
         figure.data.to_csv(out.parent / "figures" / f"{figure.name}.csv", index=False, float_format="%.6g")
-    unfinished = out.with_suffix(".part")
-    unfinished.write_text(page(figures, broken, [read_tuning(path) for path in tunings]), encoding="utf-8")
-    unfinished.replace(out)
+    broken = [f"{name}: {line}" for name, table in tables for line in table["error"].dropna()]
+    replace_file(out, page(figures, broken, tuned).encode())
     return figures
 
 
@@ -113,7 +86,7 @@ def read_results(folder: Path) -> pd.DataFrame:
 
 def experiment_figures(name: str, table: pd.DataFrame) -> Iterator[Figure]:
     """The figures of one experiment: one set for each of its data sets, or one over their sizes."""
-    command = f"sottovoce sweep experiments/{name}.toml --out runs/experiments/{name}"
+    command, table = table.attrs.get(COMMAND, UNTOLD), table[table["error"].isna()]
     runs = table[table["model"] == OWN]
     if runs.empty:
         return
@@ -134,6 +107,9 @@ def experiment_figures(name: str, table: pd.DataFrame) -> Iterator[Figure]:
             )
             continue
         yield curves(f"{name}-{source}-utility", f"{title}: utility over the budget", part, "epsilon", METRICS, command)
+        worth = ratios(part, NDCG)
+        if worth:
+            yield ratio_figure(f"{name}-{source}-ratio", f"{title}: how many times DP popularity", worth, command)
         if not series(own).nunique() > 1:
             yield curves(
                 f"{name}-{source}-spread", f"{title}: coverage and long tail", part, "epsilon", SPREAD, command
@@ -150,7 +126,7 @@ def scaling_figure(name: str, table: pd.DataFrame, command: str) -> Figure:
         "How utility grows, and noise falls, with the number of people",
         table,
         "dataset.users",
-        {"full.ndcg@10": METRICS["full.ndcg@10"], NOISE: "noise of one step over the clip, σ/N"},
+        {NDCG: METRICS[NDCG], NOISE: "noise of one step over the clip, σ/N"},
         command,
     )
 
@@ -184,9 +160,38 @@ def curves(name: str, title: str, table: pd.DataFrame, x: str, panels: dict[str,
         else "Means over seeds."
     )
     notes: tuple[str, ...] = ()
-    if x == "epsilon" and "full.ndcg@10" in panels:
-        notes = tuple(monotony(table, "full.ndcg@10"))
-    return Figure(name, title, caption, command, canvas, data, notes)
+    if x == "epsilon" and NDCG in panels:
+        notes = tuple(monotony(table, NDCG))
+    question = "does more budget buy more? (NDCG@10, whole catalogue)"
+    return Figure(name, title, caption, command, canvas, data, question, notes)
+
+
+def ratio_figure(name: str, title: str, worth: Sequence[Ratio], command: str) -> Figure:
+    """How many times a reference our runs are worth, with the interval over seeds."""
+    data = pd.DataFrame([asdict(ratio) for ratio in worth])
+    references = list(data["reference"].unique())
+    canvas = Canvas(figsize=(5 * len(references), 3.8), layout="constrained")
+    axes = canvas.subplots(1, len(references), squeeze=False)[0]
+    for axis, reference in zip(axes, references, strict=True):
+        for curve, line in data[data["reference"] == reference].groupby("series"):
+            mean, low, high = (line[name].to_numpy() for name in ("ratio", "low", "high"))
+            reach = (mean - low, high - mean)
+            axis.errorbar(line["epsilon"].to_numpy(), mean, yerr=reach, marker="o", capsize=3, label=str(curve))
+        axis.axhline(1, color="grey", linestyle="--", linewidth=1)
+        axis.set_title(f"NDCG@10 over {reference}", fontsize=10)
+        axis.set_xlabel(PLACES["epsilon"])
+        axis.set_xscale("log")
+        budgets = sorted(set(data["epsilon"]))
+        axis.set_xticks(budgets, [f"{each:g}" for each in budgets], minor=False)
+        axis.minorticks_off()
+        axis.set_ylim(bottom=0)
+    axes[0].legend(fontsize=8)
+    caption = (
+        "NDCG@10 in the whole catalogue: each run over DP popularity of the same budget and seed, and over the same"
+        " curve without privacy. Means over seeds; the bars are the 95 % interval over seeds (Student's t)."
+    )
+    question = "how many times? (NDCG@10, whole catalogue; 95 % interval over seeds)"
+    return Figure(name, title, caption, command, canvas, data, question, tuple(map(str, worth)))
 
 
 def budget_figure(name: str, title: str, table: pd.DataFrame, command: str) -> Figure:
@@ -242,79 +247,6 @@ def audit_figure(audits: Sequence[dict[str, Any]]) -> Figure:
     return Figure("audit", "Audit against claim", caption, "sottovoce audit RUN --json", canvas, data)
 
 
-def page(figures: Sequence[Figure], broken: Sequence[str], tunings: Sequence[dict[str, Any]] = ()) -> str:
-    """The HTML, whole: style and figures inside, nothing fetched."""
-    parts = [_HEAD, "<h1>What a privacy budget buys</h1>"]
-    parts.append(
-        "<p>Every figure below stands with the command that made its data, and with the data. The unit of privacy is"
-        " a user's whole history, added or removed; ε is the budget that a run was given, which it never passes.</p>"
-    )
-    parts += [_tuning(tuning) for tuning in tunings] or [f"<p>{html.escape(UNTOLD)}</p>"]
-    if broken:
-        items = "".join(f"<li>{html.escape(line)}</li>" for line in broken)
-        parts.append(f"<section class='broken'><h2>Runs that failed</h2><ul>{items}</ul></section>")
-    for figure in figures:
-        numbers = figure.data.to_html(index=False, float_format=lambda value: f"{value:.4g}", border=0, na_rep="")
-        parts.append(
-            f"<section id='{html.escape(figure.name)}'><h2>{html.escape(figure.title)}</h2>"
-            f"<figure>{_svg(figure)}<figcaption>{html.escape(figure.caption)}</figcaption></figure>"
-            f"{_notes(figure)}<pre>{html.escape(figure.command)}</pre>"
-            f"<details><summary>the data</summary><div class='data'>{numbers}</div></details></section>"
-        )
-    return "\n".join([*parts, "</body></html>\n"])
-
-
-def _notes(figure: Figure) -> str:
-    if not figure.notes:
-        return ""
-    lines = "".join(f"<li>{html.escape(note)}</li>" for note in figure.notes)
-    heading = "does more budget buy more? (NDCG@10, whole catalogue)"
-    return f"<details open><summary>{heading}</summary><ul>{lines}</ul></details>"
-
-
-UNTOLD = (
-    "Settings of the runs and of their references were chosen on validation splits of these data, outside any privacy"
-    " budget; no file of `sottovoce tune` was given that says with how many trials."
-)
-
-
-def _tuning(found: dict[str, Any]) -> str:
-    """What a search saw, how long it took for each contender, and what it found."""
-    lines = [
-        {
-            "contender": search["contender"],
-            "ε": "no DP" if search["epsilon"] is None else f"{search['epsilon']:g}",
-            "trials": search["trials"],
-            "best found": _interval(search["best"]),
-            "committed before": _interval(search["committed"]),
-            "its values": ", ".join(
-                f"{key.split('.')[-1]} {_short(value)}" for key, value in search["best"]["values"].items()
-            ),
-        }
-        for search in found["searches"]
-    ]
-    table = pd.DataFrame(lines).to_html(index=False, border=0)
-    return (
-        f"<section class='tuning'><h2>{html.escape(found['dataset'])}: how settings were chosen</h2>"
-        f"<p>{html.escape(found['says'])} Every contender had {found['trials']} trials of {found['seeds']} run each;"
-        f" the {found['finalists']} best of them, and the values committed before, were measured again over"
-        f" {found['confirm']} runs with fresh noise ({html.escape(found['metric'])} on validation, 95 % interval over"
-        " runs).</p>"
-        f"<details><summary>trials and values</summary><div class='data'>{table}</div></details></section>"
-    )
-
-
-def _interval(finalist: dict[str, Any]) -> str:
-    if "error" in finalist:
-        return "failed"
-    spread = "" if finalist["runs"] == 1 else f" [{finalist['low']:.4f}, {finalist['high']:.4f}]"
-    return f"{finalist['mean']:.4f}{spread}"
-
-
-def _short(value: Any) -> str:  # noqa: ANN401 - a number or a text
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
 def _draw_curves(axis: Axes, data: pd.DataFrame, metric: str, scale: float) -> None:
     finite = sorted({value for value in data["x"] if math.isfinite(value)})
     # Without DP there is no ε: its place is to the right of all others.
@@ -362,34 +294,3 @@ def _draw_levels(axis: Axes, levels: dict[str, float]) -> None:
             ha="right",
             va="bottom",
         )
-
-
-def _svg(figure: Figure) -> str:
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": figure.name}):
-        text = io.StringIO()
-        figure.canvas.savefig(text, format="svg")
-    return text.getvalue()[text.getvalue().index("<svg") :]
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        _ = found["claimed_epsilon"], found["confidence"], found["attacks"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(path, f"not what `sottovoce audit --json` writes: {error}") from error
-    return dict(found)
-
-
-_HEAD = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>What a privacy budget buys</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1b1b1b; }
-figure { margin: 0; } figure svg { max-width: 100%; height: auto; }
-figcaption { color: #555; font-size: 0.9rem; }
-pre { background: #f4f4f4; padding: 0.4rem 0.7rem; overflow-x: auto; font-size: 0.85rem; }
-table { border-collapse: collapse; font-size: 0.8rem; } th, td { padding: 0.15rem 0.6rem; text-align: right; }
-tr:nth-child(even) { background: #f7f7f7; } .data { overflow-x: auto; }
-.broken { border-left: 4px solid #b00; padding-left: 1rem; }
-section { margin: 2.5rem 0; }
-</style></head><body>"""

@@ -24,8 +24,15 @@ from sottovoce.common.privacy.accounting import noise_for
 from sottovoce.common.privacy.noise import add_gaussian, random_source
 from sottovoce.common.privacy.plan import PrivacyPlan, Trust
 from sottovoce.common.runfolder import RunFolder
+from sottovoce.server.publish import describe
 from sottovoce.simulations.datasets import Dataset
-from sottovoce.simulations.evaluate import Timing, evaluate_bundle, popularity_on_impressions, write_result
+from sottovoce.simulations.evaluate import (
+    Timing,
+    evaluate_bundle,
+    oracle_metrics,
+    popularity_on_impressions,
+    write_result,
+)
 from sottovoce.simulations.local_grid import run_locally
 from sottovoce.simulations.prepare import Prepared, open_prepared, prepare, read_data
 from sottovoce.simulations.reference_settings import reference_settings
@@ -139,9 +146,11 @@ def simulate(
 
 
 def evaluate_run(folder: RunFolder, timing: Timing, stopped: BudgetSpentError | None = None) -> Simulation:
-    """Evaluate the model that a run published, and write `result.json`."""
-    prepared, bundle = open_prepared(folder.data), load_bundle(folder.bundle)
-    evaluation = evaluate_bundle(bundle, prepared)
+    """Evaluate the model that a run published, write `result.json`, and say in its model card what came out."""
+    prepared = open_prepared(folder.data)
+    evaluation = evaluate_bundle(load_bundle(folder.bundle), prepared)
+    describe(folder, f"{prepared.facts['name']}, in a simulation", oracle_metrics(evaluation, folder.config))
+    bundle = load_bundle(folder.bundle)
     result = write_result(folder, prepared, evaluation, timing)
     return Simulation(folder, prepared, bundle, evaluation, result, stopped)
 

@@ -5,21 +5,59 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from scipy import stats
 
 OWN = "sottovoce"
 """How the table calls a run of ours, beside its references."""
 
+DP_POPULARITY = "DP popularity"
+NO_DP = "no DP"
+
 VARIED = ("privacy.trust", "federation.nodes", "head.rank", "head.mix", "head.loss", "head.state", "train.rounds",
           "train.clip_norm", "train.sampling_rate", "encoder.name")  # fmt: skip
 """Settings that tell two curves of a figure apart, if they differ within an experiment."""
 
-TUNED = ("head.rank", "head.mix", "train.rounds", "train.clip_norm", "train.learning_rate",
-         "privacy.popularity_share", "reference")  # fmt: skip
-"""Settings that a preset may change from one budget to the next."""
+SETTINGS = ("privacy.", "head.", "train.", "encoder.", "federation.", "reference")
+"""Beginnings of the columns whose values a preset may change from one budget to the next."""
+
+OF_REFERENCES = ("reference", "privacy.popularity_length")
+"""The same of references, which depend on nothing else."""
+
+BUDGET = ("privacy.epsilon", "privacy.trust")
+"""Settings that make the budget: without one, `trust` is another too."""
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times a reference a curve is worth at a budget.
+
+    Attributes:
+        series: The curve.
+        epsilon: The budget.
+        reference: `DP popularity`, or `no DP` for the same curve without privacy.
+        seeds: Number of pairs.
+        ratio: Mean of the pairs' ratios.
+        low: Lower end of its 95 % interval over seeds (Student's t); NaN for one seed.
+        high: Upper end.
+    """
+
+    series: str
+    epsilon: float
+    reference: str
+    seeds: int
+    ratio: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        interval = "" if math.isnan(self.low) else f" [{self.low:.3f}, {self.high:.3f}]"
+        seeds = "1 seed" if self.seeds == 1 else f"{self.seeds} seeds"
+        return f"{self.series}, ε = {self.epsilon:g}: {self.ratio:.3f} × {self.reference}{interval}, {seeds}"
 
 
 def summarise(table: pd.DataFrame, x: str, metrics: Sequence[str]) -> pd.DataFrame:
@@ -66,7 +104,9 @@ def _given_names(table: pd.DataFrame) -> pd.Series[str]:
 
 
 def monotony(table: pd.DataFrame, metric: str) -> Iterator[str]:
-    """One sentence per curve over the budget: it rises, it falls within its interval, or it falls and why.
+    """One sentence per curve over the budget: it rises, it falls within its interval, or it falls beyond it.
+
+    Of a fall beyond it the sentence says what the table knows, which is no cause.
 
     A fall from one budget to the next counts if it exceeds the 95 % interval of the difference of the means over seeds
     (Welch's t); where a budget has one run alone, the wider interval over users.
@@ -84,6 +124,32 @@ def monotony(table: pd.DataFrame, metric: str) -> Iterator[str]:
             yield f"{name}: monotone within its interval ({'; '.join(falls)})."
         else:
             yield f"{name}: not monotone: {' '.join(beyond)}"
+
+
+def ratios(table: pd.DataFrame, metric: str) -> list[Ratio]:
+    """How many times a reference our private runs are worth, by curve, budget and reference.
+
+    A run is divided by DP popularity of the same budget and seed, and by the same curve without privacy (the mean of
+    its runs, which have no noise to differ by).
+    """
+    placed = with_series(table, "epsilon").dropna(subset=["x"])
+    popularity = placed[placed["model"] == DP_POPULARITY]
+    found = []
+    for (name, _), runs in placed[(placed["model"] == OWN) & np.isfinite(placed["x"])].groupby(["series", "x"]):
+        x = float(runs["x"].iloc[0])
+        exact = placed[(placed["series"] == name) & np.isinf(placed["x"])][metric].mean()
+        noised = popularity[popularity["x"] == x].groupby("seed")[metric].mean()
+        values = runs.groupby("seed")[metric].mean()
+        for reference, divided in ((DP_POPULARITY, values / noised), (NO_DP, values / exact)):
+            if divided.notna().any():
+                found.append(Ratio(str(name), x, reference, *_mean_over_seeds(divided.dropna())))
+    return found
+
+
+def _mean_over_seeds(values: pd.Series[float]) -> tuple[int, float, float, float]:
+    mean, count = float(values.mean()), len(values)
+    reach = float(stats.t.ppf(0.975, count - 1) * values.std() / math.sqrt(count)) if count > 1 else math.nan
+    return count, mean, mean - reach, mean + reach
 
 
 def budget(value: Any) -> float:  # noqa: ANN401 - a number, text, or nothing
@@ -120,20 +186,20 @@ def _reach(before: pd.DataFrame, after: pd.DataFrame, metric: str) -> float:
 
 
 def _why(before: pd.DataFrame, after: pd.DataFrame) -> str:
-    """What the table knows of a fall."""
-    if before["model"].iloc[0] == "DP popularity":
-        return (
-            "with less noise it comes closer to the popularity of equally weighted users, which this test split rewards"
-            " less than some of its noisy versions"
-        )
-    changed = [
-        name for name in TUNED if name in before and before[name].iloc[0] != after[name].iloc[0]
-        and not (pd.isna(before[name].iloc[0]) and pd.isna(after[name].iloc[0]))
-    ]  # fmt: skip
+    """What the table knows of a fall: whether settings change with the budget, and no cause."""
+    known = SETTINGS if before["model"].iloc[0] == OWN else OF_REFERENCES
+    settings = [name for name in before if str(name).startswith(known) and name not in BUDGET]
+    changed = [name for name in settings if not _same(before[name].iloc[0], after[name].iloc[0])]
     if changed:
-        told = ", ".join(name.rsplit(".", maxsplit=1)[-1].replace("_", " ") for name in changed)
-        return f"its settings change there ({told}), and what was best on validation is not best on this test split"
-    return "its settings are the same there, which suit the smaller budget better"
+        told = ", ".join(str(name).rsplit(".", maxsplit=1)[-1].replace("_", " ") for name in changed)
+        return f"its settings change there ({told})"
+    return "its settings are the same there, and the table tells no reason"
+
+
+def _same(one: Any, other: Any) -> bool:  # noqa: ANN401 - what a cell of a table holds
+    if pd.isna(one) or pd.isna(other):
+        return bool(pd.isna(one) and pd.isna(other))
+    return bool(one == other)
 
 
 def _told_apart(own: pd.DataFrame, name: str, x: str) -> bool:

@@ -188,22 +188,6 @@ def plan_searches(configs: Sequence[Config], contenders: Sequence[str]) -> tuple
     return searches, data_sha256(read_once(configs[0]))
 
 
-def read_tuning(path: Path) -> Facts:
-    """What `tune` wrote.
-
-    Raises:
-        DataError: it is no such file, or of another version.
-    """
-    try:
-        facts = dict(json.loads(path.read_text(encoding="utf-8")))
-        schema, _ = facts["schema"], facts["searches"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(path, "not what `sottovoce tune` writes") from error
-    if schema != SCHEMA:
-        raise DataError(path, f"schema = {schema!r}: this program reads {SCHEMA}: run `sottovoce tune` again")
-    return facts
-
-
 # --- trials --------------------------------------------------------------------------------------------------------
 
 

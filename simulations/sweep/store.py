@@ -21,6 +21,9 @@ from sottovoce.simulations.sweep.cell import SCHEMA, Outcome, Row
 LEADING = ("schema", "cell", "name", "model", "runtime", "error")
 """Columns that every table begins with."""
 
+COMMAND = "command"
+"""Under this name a table's metadata say what made it."""
+
 
 @dataclass(frozen=True)
 class SweepFolder:
@@ -83,8 +86,12 @@ class SweepFolder:
         }
         replace_file(self._file(outcome.key), json.dumps(table, indent=1, allow_nan=False).encode())
 
-    def write_table(self, rows: Iterable[Row]) -> None:
+    def write_table(self, rows: Iterable[Row], command: str) -> None:
         """Write the table of results, as a whole or not at all.
+
+        Args:
+            rows: Its rows.
+            command: What made it, for who reads it: kept in the file's metadata.
 
         Raises:
             DataError: it cannot be written.
@@ -92,6 +99,7 @@ class SweepFolder:
         frame = pd.DataFrame(list(rows))
         first = [name for name in LEADING if name in frame]
         frame = frame[[*first, *(name for name in frame if name not in first)]]
+        frame.attrs[COMMAND] = command
         # A column without any value has no type of its own; text reads best.
         empty = {name: "string" for name in frame if frame[name].isna().all()}
         replace_file(self.table, frame.astype(empty).to_parquet(index=False))
@@ -102,16 +110,15 @@ class SweepFolder:
     def _read(self, file: Path) -> Outcome:
         try:
             table = json.loads(file.read_text(encoding="utf-8"))
-            schema = table["schema"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            _check_schema(file, table["schema"])
+            rows = tuple({name: _from_json(value) for name, value in row.items()} for row in table["rows"])
+            return Outcome(table["cell"], rows, table["error"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(file, "not the file of a cell: delete it to run that cell again") from error
-        _check_schema(file, schema)
-        rows = tuple({name: _from_json(value) for name, value in row.items()} for row in table["rows"])
-        return Outcome(table["cell"], rows, table["error"])
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read `results.parquet`.
+    """Read `results.parquet`; its `attrs` hold the command that made it.
 
     Raises:
         DataError: it is missing, no such table, or of another version.
@@ -151,7 +158,7 @@ def replace_file(path: Path, content: bytes) -> None:
     except OSError as error:
         unfinished.unlink(missing_ok=True)
         raise DataError(
-            path, f"cannot be written ({error.strerror}); finished cells are kept, so start the sweep again"
+            path, f"cannot be written ({error.strerror}); what was finished is kept, so start the command again"
         ) from error
 
 

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -93,8 +94,14 @@ def sweep(
                 folder.keep(outcome)
                 outcomes[outcome.key] = outcome
                 watch(len(outcomes), len(cells), outcome)
-        folder.write_table(_rows(planned, outcomes))
+        folder.write_table(_rows(planned, outcomes), command(file, out, source))
     return list(outcomes.values())
+
+
+def command(file: Path, out: Path, source: str | None) -> str:
+    """The command line of a sweep, with all that its results depend on, as it was given."""
+    data = [] if source is None else ["--data", source]
+    return shlex.join(["sottovoce", "sweep", str(file), *data, "--out", str(out)])
 
 
 def plan_cells(experiment: Experiment, say: Say = lambda _: None) -> list[Planned]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import resource
 import sys
 from pathlib import Path
 
@@ -86,3 +87,19 @@ def test_what_is_no_finished_run_is_refused(tmp_path: Path, capsys: Capture, mon
     assert left_with(monkeypatch, "audit", str(folder.path)) == 2
     assert not (folder.path / "audit.json").exists()
     assert len(capsys.readouterr().err.splitlines()) == 5
+
+
+def test_a_full_disk_leaves_the_earlier_audit_whole(tmp_path: Path, capsys: Capture, monkeypatch: Patch) -> None:
+    run = small(tmp_path / "data", privacy={"epsilon": math.inf, "trust": "none"}, train={"rounds": 1})
+    folder = run_folder(tmp_path / "run", run, None)
+    command = ("audit", str(folder.path), "--shadows", "0", "--readers", "0", "--json")
+    assert left_with(monkeypatch, *command) == 0
+    earlier = (folder.path / "audit.json").read_bytes()
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, most))
+    try:
+        assert left_with(monkeypatch, *command, "--seed", "1") == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    assert "audit.json: cannot be written (File too large)" in capsys.readouterr().err
+    assert (folder.path / "audit.json").read_bytes() == earlier

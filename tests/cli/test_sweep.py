@@ -54,7 +54,7 @@ def test_a_table_of_another_version_exits_with_2(
 ) -> None:
     file, out = tmp_path / "experiment.toml", tmp_path / "out"
     file.write_text(HEAD + "[grid]\nseed = [0]", encoding="utf-8")
-    SweepFolder(out).write_table([{"schema": 7}])
+    SweepFolder(out).write_table([{"schema": 7}], "a sweep")
     assert left_with(monkeypatch, "sweep", str(file), "--out", str(out)) == 2
     assert "results.parquet: schema = 7" in capsys.readouterr().err
 
@@ -69,7 +69,7 @@ def test_a_broken_cell_is_told_and_does_not_stop_the_others(
     monkeypatch.setattr(module, "compute_in_processes", compute)
     file, out = tmp_path / "experiment.toml", tmp_path / "out"
     file.write_text(HEAD + f"[grid]\nseed = [0, {BROKEN}, 1]", encoding="utf-8")
-    assert left_with(monkeypatch, "sweep", str(file), "--out", str(out), "--workers", "3") == 0
+    assert left_with(monkeypatch, "sweep", str(file), "--out", str(out), "--workers", "3") == 5
     said = capsys.readouterr().err
     assert "the model diverged" in said
     assert "3 cells, 1 of them broken" in said

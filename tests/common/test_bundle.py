@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sottovoce.common.bundle import FILES, Bundle, load_bundle, write_bundle
+from sottovoce.common.bundle import FILES, Bundle, load_bundle, replace_card, write_bundle
 from sottovoce.common.catalogue import Catalogue
 from sottovoce.common.errors import DataError
 from sottovoce.common.quantised import Quantised
 from sottovoce.common.scoring import Head, HeadShape, load_arrays, save_arrays
+from sottovoce.common.signature import SigningKey, sign_bundle, verify_bundle
 
 ITEMS, DIMENSION = 4, 3
 CATALOGUE = Catalogue(
@@ -80,6 +81,24 @@ def test_the_manifest_names_every_other_file(folder: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     found = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir() if p.name != "manifest.json"}
     assert manifest["sha256"] == found
+
+
+def test_another_card_is_all_that_changes(folder: Path) -> None:
+    before = load_bundle(folder)
+    replace_card(folder, "# Model card\n\nε = 2.\n")
+    after = load_bundle(folder)
+    assert same(before, after)
+    assert (folder / "MODEL_CARD.md").read_text(encoding="utf-8") == "# Model card\n\nε = 2.\n"
+    assert {**after.manifest, "sha256": None} == {**before.manifest, "sha256": None}
+    changed = {name for name in FILES if after.manifest["sha256"][name] != before.manifest["sha256"][name]}
+    assert changed == {"MODEL_CARD.md"}
+
+
+def test_a_signed_bundle_keeps_its_card(folder: Path) -> None:
+    signed = sign_bundle(folder, key := SigningKey.generate(), 1, "f")
+    with pytest.raises(DataError, match=r"signature\.json: a bundle that was signed"):
+        replace_card(folder, "# Model card\n")
+    assert verify_bundle(folder, key.public) == signed
 
 
 def test_an_untrained_head_is_published_too(tmp_path: Path) -> None:

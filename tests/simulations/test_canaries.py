@@ -15,10 +15,12 @@ from federation import random_histories
 from sottovoce.client import clipping
 from sottovoce.common.errors import ConfigError
 from sottovoce.common.history import Histories
+from sottovoce.common.messages import Arrays
 from sottovoce.common.privacy import noise
 from sottovoce.common.privacy.accounting import epsilon
-from sottovoce.common.privacy.plan import PrivacyPlan
+from sottovoce.common.privacy.plan import PrivacyPlan, Trust
 from sottovoce.server import strategy
+from sottovoce.server.strategy import Federation, Released
 from sottovoce.simulations import canaries
 from sottovoce.simulations.audit_run import refuted
 
@@ -41,6 +43,7 @@ def alarms(found: dict[str, Any]) -> set[str]:
         {"privacy": {"trust": "node"}},
         {"privacy": {"trust": "aggregate"}, "federation": {"nodes": 4}},
         {"train": {"sampling_rate": 0.5, "rounds": 2}},
+        {"privacy": {"trust": "node"}, "train": {"sampling_rate": 0.5, "rounds": 2}},
         {"head": {"mix": 4, "rank": 0}},
         {"head": {"mix": 0, "rank": 0}},
         {"head": {"candidates": 100}, "train": {"rounds": 1}},
@@ -51,6 +54,11 @@ def test_an_honest_federation_is_not_refuted(tmp_path: Path, sections: dict[str,
     run = small(tmp_path / "data", **sections)
     found = audit_of(tmp_path, run)
     assert refuted(run.claim["epsilon"], found) == []
+    noise_check = found["checks"]["noise"]
+    # Of an honest federation what is left is noise of the claimed size, whoever was drawn.
+    assert noise_check["p_value"] > 1e-3
+    nodes = run.config.federation.nodes if run.plan.trust is Trust.NODE else 1
+    assert noise_check["releases"] == nodes * (1 + run.plan.head.count)
     assert ("repeated_gaussian" in found["attacks"]) is (run.plan.head.sampling_rate == 1)
     if run.plan.head.sampling_rate == 1:
         assert bounds(found)["repeated_gaussian"] > 0.2 * run.claim["epsilon"]
@@ -94,6 +102,40 @@ def test_more_noise_than_claimed_is_a_remark(tmp_path: Path) -> None:
     assert found["checks"]["noise"]["std_over_claimed"] == pytest.approx(2**0.5, rel=0.05)
     assert "no privacy" in found["checks"]["noise"]["remark"]
     assert alarms(found) == set()
+
+
+@pytest.mark.parametrize("release", [("popularity", 0), ("head", 5)])
+def test_it_catches_one_release_without_noise_among_many(
+    tmp_path: Path, monkeypatch: Patch, release: tuple[str, int]
+) -> None:
+    """Popularity is one coordinate in a hundred of what is released, a round one in nine."""
+    run = small(tmp_path / "data", items=800, privacy={"epsilon": 8.0}, train={"rounds": 9}, head={"rank": 16})
+    honest = Federation.release
+
+    def faulty(federation: Federation, name: str, number: int, arrays: Arrays) -> Released:
+        with monkeypatch.context() as patch:
+            if (name, number) == release:
+                patch.setattr(strategy, "add_gaussian", lambda exact, std, source: exact)
+            return honest(federation, name, number, arrays)
+
+    monkeypatch.setattr(Federation, "release", faulty)
+    found = audit_of(tmp_path, run, trials=200)
+    assert refuted(run.claim["epsilon"], found) == ["noise"]
+    assert found["checks"]["noise"]["least_likely"] == f"{release[0]} {release[1]} of server"
+
+
+@pytest.mark.parametrize("divisor", [1.5, 2, 3])
+@pytest.mark.parametrize("trust", ["server", "node"])
+def test_it_catches_too_little_noise_where_users_are_sampled(
+    tmp_path: Path, monkeypatch: Patch, trust: str, divisor: float
+) -> None:
+    run = small(tmp_path / "data", privacy={"trust": trust}, train={"sampling_rate": 0.5, "rounds": 2})
+    for name in ("server_noise_std", "node_noise_std"):
+        honest = getattr(PrivacyPlan, name)
+        monkeypatch.setattr(PrivacyPlan, name, lambda plan, kind, honest=honest: honest(plan, kind) / divisor)
+    noise_check = audit_of(tmp_path, run, trials=200)["checks"]["noise"]
+    assert noise_check["alarm"]
+    assert noise_check["std_over_claimed"] == pytest.approx(1 / divisor, rel=0.15)
 
 
 @pytest.mark.parametrize("target", [1.0, 8.0])
@@ -156,13 +198,13 @@ def test_scores_take_out_what_other_canaries_add() -> None:
     own = rng.normal(size=(40, 60)) + 1
     coins = rng.random(40) < 0.5
     seen = coins @ own
-    evidence = canaries.Evidence(own @ seen, own @ own.T, 1.0, np.zeros(1))
+    evidence = canaries.Evidence(own @ seen, own @ own.T, 1.0, ())
     assert ((evidence.scores() > 0) == coins).all()
     assert ((evidence.match > np.median(evidence.match)) == coins).mean() < 0.95
 
 
 def test_with_orthogonal_canaries_the_score_is_the_matched_filter() -> None:
-    evidence = canaries.Evidence(np.array([0.1, 3.0, 1.5]), 2.0 * np.eye(3), 1.0, np.zeros(1))
+    evidence = canaries.Evidence(np.array([0.1, 3.0, 1.5]), 2.0 * np.eye(3), 1.0, ())
     assert np.argsort(evidence.scores()).tolist() == [0, 2, 1]
     assert evidence.scores() == pytest.approx((evidence.match - 1) / 4 / 1.5)
 

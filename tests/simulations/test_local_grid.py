@@ -12,12 +12,15 @@ import pytest
 from federation import make_config, make_node, random_histories, write_data
 from safetensors.numpy import load_file
 
+from sottovoce.common.bundle import load_bundle
+from sottovoce.common.config import parse
 from sottovoce.common.privacy.ledger import Ledger
 from sottovoce.common.runfolder import RunFolder
 from sottovoce.server.checkpoint import Store
 from sottovoce.server.strategy import Federation, send_and_receive
-from sottovoce.simulations.local_grid import LocalGrid
-from sottovoce.simulations.run import Runtime, make_run, simulate
+from sottovoce.simulations.evaluate import Timing
+from sottovoce.simulations.local_grid import LocalGrid, run_locally
+from sottovoce.simulations.run import Runtime, evaluate_run, make_run, simulate
 
 COMMAND = (sys.executable, "-c", "from sottovoce.cli.main import run; run()")
 SMALL = ("--data", "synthetic:users=120,items=80,seed=1", "--nodes", "3", "--set", "encoder.dimensions=8")
@@ -55,6 +58,28 @@ def test_an_answer_is_given_once_and_nobody_is_late(tmp_path: Path) -> None:
     assert list(grid.get_node_ids()) == [1, 2]
     assert send_and_receive(grid, [], deadline_s=0) == []
     assert list(grid.pull_messages(["1"])) == []
+
+
+def test_the_model_card_names_data_and_an_oracles_metrics(tmp_path: Path) -> None:
+    table = {
+        "data": {"source": "synthetic:users=120,items=80,seed=1"},
+        "encoder": {"dimensions": 8},
+        "privacy": {"epsilon": 8.0, "delta": 1e-4},
+        "train": {"rounds": 1},
+    }
+    folder = make_run(parse(table), tmp_path / "run")
+    run_locally(folder.path, 1)
+    published = (folder.bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "- **Data** the histories of the federation's nodes, which nobody sees who publishes." in published
+    assert "- **Metrics** none: a federation releases none." in published
+    finished = evaluate_run(folder, Timing(0, 0, 0))
+    card = (folder.bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "- **Data** synthetic, in a simulation." in card
+    ndcg = finished.result["metrics"]["full"]["ndcg@10"]
+    assert f"full NDCG@10 {ndcg:.3f} on the test split, by an oracle that reads every history" in card
+    assert load_bundle(folder.bundle).manifest == finished.bundle.manifest
+    evaluate_run(folder, Timing(0, 0, 0))
+    assert (folder.bundle / "MODEL_CARD.md").read_text(encoding="utf-8") == card
 
 
 @pytest.mark.slow

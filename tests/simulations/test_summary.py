@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
-from sottovoce.simulations.summary import monotony, series, summarise
+from sottovoce.simulations.summary import monotony, ratios, series, summarise
 
 METRIC = "full.ndcg@10"
 
@@ -40,12 +42,45 @@ def test_a_fall_within_the_interval_is_told_with_it() -> None:
 
 
 def test_a_fall_beyond_the_interval_is_told_with_what_changed() -> None:
-    curve = rows({1.0: [0.2, 0.201, 0.199]}) + rows({8.0: [0.1, 0.101, 0.099]}, **{"head.rank": 16})
-    [line] = said(curve)
+    known = {"privacy.popularity_length": 20, "privacy.popularity_share": 0.5, "head.window": pd.NA, "head.rank": 8}
+    others = known | {"privacy.popularity_length": 60, "privacy.popularity_share": 0.1, "head.rank": 16}
+    smaller, larger = ({1.0: [0.2, 0.201, 0.199]}, known), ({8.0: [0.1, 0.101, 0.099]}, others)
+    [line] = said(*(rows(values, **settings) for values, settings in (smaller, larger)))
     assert line.startswith("sottovoce: not monotone: ε = 1 to 8 by 0.1000, beyond ± 0.002")
-    assert "settings change there (rank)" in line
-    [same] = said(rows({1.0: [0.2, 0.201], 8.0: [0.1, 0.101]}))
-    assert "settings are the same" in same
+    assert line.endswith("its settings change there (rank, popularity length, popularity share).")
+    # A reference depends on little.
+    [line] = said(*(rows(values, "DP popularity", **settings) for values, settings in (smaller, larger)))
+    assert line.endswith("its settings change there (popularity length).")
+
+
+@pytest.mark.parametrize("model", ["sottovoce", "DP popularity"])
+def test_where_the_table_knows_no_reason_none_is_made_up(model: str) -> None:
+    [line] = said(rows({1.0: [0.2, 0.201], 8.0: [0.1, 0.101]}, model))
+    assert line.endswith("its settings are the same there, and the table tells no reason.")
+
+
+def test_a_ratio_is_one_of_pairs_with_its_interval() -> None:
+    """Seeds that are good for both cancel: paired, the ratio is surer than either mean."""
+    luck = np.array([1.0, 1.2, 0.8, 1.1])
+    ratio = np.array([1.5, 1.52, 1.48, 1.5])
+    table = pd.DataFrame(
+        rows({1.0: list(0.04 * luck * ratio), math.inf: [0.1]}) + rows({1.0: list(0.04 * luck)}, "DP popularity")
+    )
+    over_popularity, of_exact = ratios(table, METRIC)
+    reach = stats.t.ppf(0.975, 3) * ratio.std(ddof=1) / 2
+    assert (over_popularity.reference, over_popularity.epsilon, over_popularity.seeds) == ("DP popularity", 1.0, 4)
+    interval = over_popularity.ratio, over_popularity.low, over_popularity.high
+    assert interval == pytest.approx((1.5, 1.5 - reach, 1.5 + reach))
+    assert of_exact.reference == "no DP"
+    assert of_exact.ratio == pytest.approx(np.mean(0.4 * luck * ratio))
+
+
+def test_seeds_without_a_partner_are_in_no_ratio() -> None:
+    table = pd.DataFrame(rows({1.0: [0.06, 0.9]}) + rows({1.0: [0.04], 8.0: [0.04, 0.04]}, "DP popularity"))
+    [found] = ratios(table, METRIC)
+    assert found.seeds == 1
+    assert str(found) == "sottovoce, ε = 1: 1.500 × DP popularity, 1 seed"
+    assert ratios(pd.DataFrame(rows({1.0: [0.06]})), METRIC) == []
 
 
 def test_one_run_alone_has_the_interval_over_users() -> None:

@@ -23,7 +23,8 @@ from sottovoce.common.config import Config, parse
 from sottovoce.common.errors import ConfigError, DataError
 from sottovoce.simulations import tune as module
 from sottovoce.simulations.contenders import CONTENDERS, Contender, Values, contender
-from sottovoce.simulations.tune import METRIC, Effort, Facts, plan_searches, read_tuning, tune
+from sottovoce.simulations.findings import read_tuning
+from sottovoce.simulations.tune import METRIC, Effort, Facts, plan_searches, tune
 
 tell = module._tell
 NAMES = ["+ V", "from zero"]
@@ -195,7 +196,9 @@ def test_mistakes_are_told_before_anything_is_written(tmp_path: Path, measured: 
     assert not out.exists()
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"schema": 1}', '{"schema": 9, "searches": []}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"schema": 1}', '{"schema": 1, "searches": 3}', '{"schema": 9, "searches": []}']
+)
 def test_what_is_no_tuning_is_named(tmp_path: Path, text: str) -> None:
     file = tmp_path / "tuning.json"
     file.write_text(text, encoding="utf-8")

@@ -13,7 +13,7 @@ from cells import BROKEN, make_cell, stand_in
 
 from sottovoce.common.errors import DataError
 from sottovoce.simulations.sweep.cell import Outcome, Row
-from sottovoce.simulations.sweep.store import SweepFolder, read_table
+from sottovoce.simulations.sweep.store import COMMAND, SweepFolder, read_table
 
 
 def test_an_outcome_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -31,8 +31,9 @@ def test_the_table_keeps_types_and_gaps(tmp_path: Path) -> None:
         {"schema": 1, "privacy.epsilon": math.inf, "head.rank": 4, "error": None, "encoder.revision": None},
         {"schema": 1, "privacy.epsilon": 1.0, "error": "broken", "encoder.revision": None},
     ]
-    folder.write_table(rows)
+    folder.write_table(rows, "sottovoce sweep x.toml --out y")
     table = read_table(folder.table)
+    assert table.attrs == {COMMAND: "sottovoce sweep x.toml --out y"}
     assert table["privacy.epsilon"].tolist() == [math.inf, 1.0]
     assert table["head.rank"].isna().tolist() == [False, True]
     assert table["error"].isna().tolist() == [True, False]
@@ -42,7 +43,7 @@ def test_the_table_keeps_types_and_gaps(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_finished_cells_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, first, second = SweepFolder(tmp_path), stand_in(make_cell(0)), stand_in(make_cell(1))
     folder.keep(first)
-    folder.write_table(first.rows)
+    folder.write_table(first.rows, "a sweep")
     before = folder.table.read_bytes()
 
     def full(path: Path, content: bytes) -> int:
@@ -54,7 +55,7 @@ def test_a_full_disk_leaves_finished_cells_readable(tmp_path: Path, monkeypatch:
     with pytest.raises(DataError, match="No space left on device"):
         folder.keep(second)
     with pytest.raises(DataError, match=r"results\.parquet"):
-        folder.write_table(second.rows)
+        folder.write_table(second.rows, "a sweep")
     folder.check()
     assert folder.outcome(first.key) == first
     assert folder.outcome(second.key) is None
@@ -81,9 +82,10 @@ def test_another_version_is_named(tmp_path: Path) -> None:
     file.write_text(json.dumps({**json.loads(file.read_text()), "schema": 2}))
     with pytest.raises(DataError, match=r"json: schema = 2"):
         folder.check()
-    file.write_text("{")
-    with pytest.raises(DataError, match=file.name):
-        folder.check()
+    for damaged in ("{", "7", '{"schema": 1}', '{"schema": 1, "cell": "a", "error": null, "rows": [3]}'):
+        file.write_text(damaged)
+        with pytest.raises(DataError, match=f"{file.name}: not the file of a cell"):
+            folder.check()
     file.unlink()
     pd.DataFrame({"schema": [7], "x": [1]}).to_parquet(folder.table)
     with pytest.raises(DataError, match=r"results\.parquet: schema = 7"):

@@ -140,7 +140,7 @@ def test_an_impossible_cell_is_named_before_anything_is_run_or_written(
 
 def test_a_table_of_another_version_is_refused_before_anything_is_run(tmp_path: Path, computed: list[Cell]) -> None:
     file, out = write(tmp_path, "[grid]\nseed = [0]"), tmp_path / "out"
-    SweepFolder(out).write_table([{"schema": 7}])
+    SweepFolder(out).write_table([{"schema": 7}], "a sweep")
     before = (out / "results.parquet").read_bytes()
     with pytest.raises(DataError, match=r"results\.parquet: schema = 7"):
         module.sweep(file, out, 1)
