@@ -20,7 +20,11 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class Claim:
-    """Something that can be checked, at `span`; `what` tells years and prices from names, which are alike in a list."""
+    """Something that can be checked, at `span`.
+
+    `what` tells a `name` from a `number`, which are alike in a list, and both from what is `relative` ("newer",
+    "lighter"), which is asked for by itself.
+    """
 
     span: Span
     what: str = "name"
@@ -68,7 +72,7 @@ _NOUN = r"(?:\s*\b(?:films?|movies?|ones?|stuff|things?|pictures?|flicks?)\b|片
 _BARE = re.compile(
     rf"{_NOUN}\s*(?:[,，]\s*)?(?:\b(?:and|or|nor)\b|[和与跟及或&/]|或者|以及|还有)?\s*(?:(?:any|the|those|all|from|of|in)\s+)*"
 )
-_ARTICLE = re.compile(r"(?:[,，]|\band)\s+(?:\w+\s+)?an?\s+$")
+_ARTICLE = re.compile(r"(?:[,，]|\band)\s+(?:\w+\s+){0,3}?(?:an?|some|more|(?:lots|plenty) of)\s+$")
 _HEAD = re.compile(r"\b(?:anything|any|films?|movies?|stuff|things?|ones)\b[^,]*$")
 _OR = re.compile(r"\bn?or\b|或|还是|/")
 _LATER_OR = re.compile(r"[^.;!?]{0,80}?\bn?or\b")
@@ -246,13 +250,16 @@ class _Reader:
         if _ARTICLE.search(gap):
             return _LATER_OR.match(self.text, start) is not None
         if pause:
-            return same and _BARE.fullmatch(gap) is not None
+            relative = "relative" in (earlier.what, self.claims[number].what)
+            return same and not relative and _BARE.fullmatch(gap) is not None
         if _AND.search(gap):
             return same or re.search("[和与跟及]", gap) is not None or _HEAD.search(gap) is not None
         return scope.mark.kind not in _SHORT and not gap.rstrip().endswith("的")
 
     def _reaches_first(self, scope: _Scope, gap: str) -> bool:
         """Whether a denial reaches the first claim behind it; other words may be all that it denies."""
+        if _ARTICLE.search(gap):
+            return False
         attributive = gap.rstrip().endswith("的") or scope.mark.kind is Kind.NON
         if not attributive or not _says(gap):
             return True

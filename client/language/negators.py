@@ -90,19 +90,22 @@ _BU_REST = rf"(?:{_BU_WISH}|再|太|那么|有|出现|到|我|来|去|让|带|�
 _BU_IS = r"(?:有|带|含|涉及|包括|包含|属于|适合|适宜|宜|够|算)*"
 _WORDS: tuple[tuple[Kind, str, str], ...] = (
     (Kind.FILLER, r"why not|why don't (?:we|you)|what about|how about|if not|or not|not sure what|no matter|no problem"
-     r"|no idea|no doubt|(?:could|would|can|won't|will)(?:n't)? you|or nothing|nothing (?:more|less|fancy)"
-     r"|not to mention|(?<=, )no(?=\?)|(?:haven't|have not|hasn't|not|never) (?:yet )?seen(?: yet)?"
+     r"|no idea|no doubt|(?:could|would|can|will|do|did) you(?: not(?= have))?"
+     r"|(?:could|would|ca|wo|do|did|have|had|is|are|was|were)n't (?:you|there|we)(?! dare)"
+     r"|or nothing|nothing (?:more|less|fancy)"
+     r"|not to mention|(?<=, )no(?=\?)|(?:haven't|have not|hasn't|not|never) (?:yet )?(?:seen|watched)(?: yet)?"
      r"|(?:don't|do not) (?:know|worry|care(?! for| about))",
      r"(?P<ask>[\u4e00-\u9fff])[不没](?P=ask)|有没有|要不(?!要)|没关系|没问题|没事|不管|不论|无论|不好意思|对不起|不客气|不知道|对(?=\ue000)"
-     r"|没有(?=[^，。！？,.!?]{1,12}吗)|为什么不|为啥不|何不|没(?:有)?[看听]过"),
-    (Kind.HARMLESS, r"not bad|nothing special|no one|can't (?:wait|help|decide(?: between)?)|never[- ]ending"
-     r"|can't get enough of|never fails?|not long ago"
+     r"|没有(?=[^，。！？,.!?]{1,12}吗)|为什么不|为啥不|何不|没(?:有)?[看听]过|(?:好久|很久|多久)没(?:有)?[看听]|谁不|不怕"),
+    (Kind.HARMLESS, r"not bad|nothing (?:beats|like an? good)|(?:can't|cannot) go wrong(?: with)?"
+     r"|who (?:doesn't|does not|wouldn't)|nothing special|no one|can't (?:wait|help|decide(?: between)?)"
+     r"|never[- ]ending|can't get enough of|never fails?|not long ago"
      r"|like no(?:thing else| other)",
      r"非常|特别|分别|告别|离别|区别|性别|级别|别墅|不错|不少|不同|不一样|不断|不朽|不凡|不可思议|了不起|差不多|不久|非凡|非洲"
      r"|是非|别人|别致|离不开|忍不住|停不下来|不得不|没什么特别"),
     (Kind.OTHERS, r"nothing else|no others?|not others|the rest (?:is|are) out",
      r"(?:别的|其他的?|其它的?|剩下的|其余的?)(?:我|都|全|一概|通通|就)*(?:不要|不看|不行|免谈|不想看|不用|别)(?:了|推荐)?"),
-    (Kind.SOFT, rf"not (?:only|just|merely|necessarily|always|exclusively|limited to|sure about)"
+    (Kind.SOFT, rf"(?:{_AUXILIARY}|not) (?:only|just|merely|necessarily|always|exclusively|limited to|sure about)"
      rf"|(?:does|do|need)n'?t (?:have|need) to(?: be)?|needn'?t be|{_AUXILIARY} (?:mind|object to)|not opposed to",
      r"不(?:仅|只|光|单)(?:仅|只)?(?:是|要|看)?|不一定(?:非)?(?:要|是|得)?|不必(?:非)?是|不介意|不反对|不排斥|无所谓|不在乎"),
     (Kind.ONLY, r"(?:nothing|none|nobody|no (?:films?|movies?|others?|items?|things?)|nothing else) (?:but|save|bar)"

@@ -97,6 +97,7 @@ _WHY = _any(
     "(?:为什么|为啥|为何|凭什么|怎么)(?:会|要|老|总|总是)*(?:给我)?推荐|什么理由",
 )
 _UNLIKE = _any(
+    rf"\b(?:\w+n['’]t|not|never)\s+(?:(?!but\b)\w+\s+){{0,4}}?(?:like|love|enjoy)\s+{_PLACE}",
     r"\b(?:less|not|nothing|fewer|don['’]t want (?:any|more)\w*)\s+(?:\w+\s+)?"
     rf"(?:like|similar\s+to|of)\s+{_PLACE}",
     rf"(?:不要?|别)(?:再)?(?:太)?(?:像|类似)(?:于)?{_PLACE}(?:那样|一样|那种)?的?",
@@ -136,6 +137,7 @@ _RESET = _any(
 _UNDO = _any(r"^\W*(?:undo|never ?mind|go back(?!\s+to\b)|take (?:that|it) back)\b", "撤销|撤回|^\\W*算了|上一步|收回")
 _THEN = re.compile(r"\s*(?:[,，.。;；:：!！]|\b(?:and|then)\b|然后)")
 _OR = re.compile(r"\bor\b|或|还是")
+_NUMBER = re.compile(r"\d|年代|ies\b")
 _JOINING = re.compile(r"\s*(?:/|\bor\b|\band\b|或者?|和|与|跟|还是|、)\s*(?:an?\s+)?")
 _YEAR_OF_TITLE = re.compile(r"[\"”»》]?\s*\((?:18|19|20)\d\d\)")
 _SUCH_AS = re.compile(r"(?:\b(?:like|similar to|in the style of)|像|类似于?)\s*[\"“«《]?")
@@ -173,7 +175,7 @@ def _asked(text: str, vocabulary: Vocabulary, shown: Shown, titles: list[Like]) 
     moods, rest = _moods(rest, vocabulary)
     named = vocabulary.find(rest)
     everything: list[Named | Range] = [*priced, *dated, *moods, *named]
-    claims = sorted((_claim(each) for each in everything), key=lambda claim: claim.span)
+    claims = sorted((_claim(each, text, moods) for each in everything), key=lambda claim: claim.span)
     signs = read_signs(text, claims)
     sign_of = {claim.span: sign for claim, sign in zip(claims, signs.of, strict=True)}
     named = _settled(named, sign_of)
@@ -199,8 +201,10 @@ def _settled(named: list[Named], sign_of: dict[Span, Sign]) -> list[Named]:
     return [each for each in rest if each.values]
 
 
-def _claim(found: Named | Range) -> Claim:
-    return Claim(found.span, "name" if isinstance(found, Named) else "number")
+def _claim(found: Named | Range, text: str, moods: list[Named]) -> Claim:
+    if isinstance(found, Named):
+        return Claim(found.span, "relative" if found in moods else "name")
+    return Claim(found.span, "number" if _NUMBER.search(text[slice(*found.span)]) else "relative")
 
 
 def _places(text: str, shown: Shown) -> tuple[list[Constraint], str, bool]:

@@ -37,6 +37,8 @@ SHOWN = Shown(("a", "b", "c"), ("A", "B", "C"), 1990.0)
         ("更像第二个", Like(item="b", title="B")),
         ("像第三部那样的", Like(item="c", title="C")),
         ("less like the third one", Unlike(item="c", title="C")),
+        ("I don't like the first one", Unlike(item="a", title="A")),
+        ("don't show me anything like the third", Unlike(item="c", title="C")),
         ("something like Toy Story", Like(item="1", title="Toy Story (1995)")),
         ("not the first", NotThese(items=("a",))),
         ("something else", NotThese(items=("a", "b", "c"))),
