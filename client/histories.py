@@ -150,8 +150,9 @@ class HistoryStore:
         except ValueError as error:
             raise ConfigError("event", str(kind)[:40], "a known kind, an item, finite numbers, plain text") from error
         known = "SELECT id FROM event WHERE user = ? AND item = ? AND at = ? AND kind = ?"
+        masked = [_masked(event)]
         with self._database.transaction() as connection:
-            self._append(connection, [event])
+            self._append(connection, masked)
             row = connection.execute(known, (event.user, event.item, event.at, event.kind.value)).fetchone()
         return int(row[0])
 
@@ -161,8 +162,9 @@ class HistoryStore:
         Raises:
             ConfigError: there would be more users than the device may hold.
         """
+        masked = [_masked(event) for event in events]  # takes a while, so before others have to wait
         with self._database.transaction() as connection:
-            return self._append(connection, events)
+            return self._append(connection, masked)
 
     def undo(self, user: str = OWNER, number: int | None = None, interactions: bool = True) -> Event | None:
         """Take back one event of the user's that stands; which one it was, or nothing if there is none.
@@ -186,7 +188,7 @@ class HistoryStore:
             else:
                 connection.execute(
                     "INSERT OR IGNORE INTO event (user, kind, item, at, rating, words) VALUES (?, ?, ?, ?, ?, ?)",
-                    (event.user, event.kind.value, event.item, event.at, event.rating, mask_personal(event.words)),
+                    (event.user, event.kind.value, event.item, event.at, event.rating, event.words),
                 )
         if self.capacity is not None and (users := len(connection.execute(_USERS).fetchall())) > self.capacity:
             raise ConfigError("users", users, f"at most {self.capacity}, as this node's invitation says")
@@ -287,6 +289,10 @@ def _rows(connection: sqlite3.Connection, user: str | None, subject: str | None 
     query = f"SELECT user, id, kind, item, at, words FROM event WHERE {where} ORDER BY user, +at, id"  # noqa: S608
     for name, number, kind, item, at, words in connection.execute(query, tuple(given.values())):
         yield str(name), Row(int(number), str(kind), str(item), float(at), str(words))
+
+
+def _masked(event: Event) -> Event:
+    return event.model_copy(update={"words": mask_personal(event.words)}) if event.words else event
 
 
 def _take_back(connection: sqlite3.Connection, undo: Event) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from functools import cache
 from importlib import resources
 
+from sottovoce.client.words import splitter
+
 Public = Callable[[str], bool]
 """Whether a catalogue holds a name."""
 
@@ -22,7 +24,7 @@ LONGEST = 20_000
 _PAIR = re.compile(r"\b([A-Z][a-z]+)(?:\s+[A-Z]\.)?\s+([A-Z][a-z]+(?:[-'’][A-Z][a-z]+)?)\b(?!['’-]\w{2})")
 _ASKED = re.compile(
     r"(?i:\b(?:with|by|like|about|starring|stars?|featuring|directors?|actors?|actress|actresses|writer|played by)\b)"
-    r"\s+(?:(?:[A-Z][\w.'’-]+\s*)+(?:,|\band\b|\bor\b|&)\s*)*$"
+    r"\s+(?:[A-Z][\w.'’-]+(?:\s+[A-Z][\w.'’-]+)*\s*(?:,|\band\b|\bor\b|&)\s*)*$"
 )
 """What stands before a name that a wish is about, other such names between."""
 _WORK = re.compile(
@@ -96,12 +98,10 @@ def _is_name(word: str, tag: str) -> bool:
 
 def _tagged(text: str) -> list[tuple[str, str]]:
     """The words of a text, all of it, and what the dictionary calls each."""
-    try:
-        import jieba
-        from jieba import posseg
-    except ImportError:
+    if splitter() is None:
         return []
-    jieba.setLogLevel("ERROR")
+    from jieba import posseg  # part of what was just found
+
     return [(each.word, each.flag) for each in posseg.cut(text)]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from math import log, sqrt
@@ -106,18 +107,28 @@ class WordIndex:
 
 
 def _chinese(run: str) -> list[str]:
-    jieba = _jieba()
+    jieba = splitter()
     if jieba is not None:
         return [str(word) for word in jieba.cut(run)]
     return [run[at : at + 2] for at in range(max(1, len(run) - 1))]
 
 
 @cache
-def _jieba() -> ModuleType | None:
-    """The splitter, if it is installed; its dictionary takes a second and 60 MB, once a Chinese word is met."""
+def splitter() -> ModuleType | None:
+    """jieba, if it is installed; its dictionary takes a second and 60 MB, once a Chinese word is met.
+
+    It keeps what it made of the dictionary in a file, and believes that file: so it lies in the user's own cache, and
+    not in a folder where others may write.
+    """
     try:
         import jieba
+
+        from sottovoce.common.cache import cache_folder
     except ImportError:
         return None
     jieba.setLogLevel("ERROR")
+    folder = cache_folder() / "jieba"
+    with suppress(OSError):  # then it keeps nothing, and takes its second each time
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    jieba.dt.tmp_dir = str(folder)
     return jieba  # type: ignore[no-any-return]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from film_bundle import film_recommender
 
 from sottovoce.client import names
 from sottovoce.client.masking import mask_personal
+from sottovoce.client.words import splitter
 
 
 @pytest.mark.parametrize(
@@ -103,13 +105,13 @@ def test_what_a_catalogue_holds_is_public() -> None:
 @pytest.mark.parametrize("missing", ["names", "jieba"])
 def test_without_the_libraries_patterns_mask_alone(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
-    names._given.cache_clear()
-    names._family.cache_clear()
+    for each in (names._given, names._family, splitter):
+        each.cache_clear()
     said = {"names": "my doctor Maria Schmidt told me", "jieba": "我是张伟"}[missing]
     assert mask_personal(said) == said
     assert mask_personal("My name is Ann Lee") == "My name is [name]"
-    names._given.cache_clear()
-    names._family.cache_clear()
+    for each in (names._given, names._family, splitter):
+        each.cache_clear()
 
 
 @pytest.mark.data
@@ -119,3 +121,26 @@ def test_no_title_of_the_catalogue_is_masked(wish: str) -> None:
     for title in recommender.model.table.titles:
         said = wish.format(title)
         assert mask_personal(said, recommender.mentions) == said
+
+
+@pytest.mark.parametrize(
+    "before",
+    ["STARRING " + "A" * 5_000, "STARRING " + "AB " * 1_000, "with " + "Ann Lee, " * 1_000, "by " + "A. " * 2_000],
+)
+def test_capitals_without_end_take_no_time(before: str) -> None:
+    started = time.process_time()
+    mask_personal(f"{before} my doctor John Smith said so")
+    assert time.process_time() - started < 5
+
+
+def test_the_dictionary_is_kept_where_nobody_else_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies there is believed: in a folder of all users, anybody could say who is a name."""
+    pytest.importorskip("jieba")
+    monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path / "cache"))
+    splitter.cache_clear()
+    jieba = splitter()
+    assert jieba is not None
+    folder = Path(jieba.dt.tmp_dir)
+    assert folder == tmp_path / "cache" / "jieba"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    splitter.cache_clear()

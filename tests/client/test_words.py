@@ -30,7 +30,7 @@ def test_chinese_is_split_by_jieba() -> None:
 
 
 def test_chinese_without_jieba_is_pairs_of_characters(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(words, "_jieba", lambda: None)
+    monkeypatch.setattr(words, "splitter", lambda: None)
     assert list(words_of("太空恐怖")) == ["太空", "空恐", "恐怖"]
 
 
