@@ -7,7 +7,9 @@ for the first one, and its faster parser takes a head of any length.
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -19,21 +21,41 @@ SHARE = 8
 """One address may hold an eighth of the connections that there may be."""
 
 
-class Connection(H11Protocol):
-    """A connection that is closed when no head of a request comes in time, or its address has too many.
+class Door(socket.socket):
+    """A listening socket that hangs up at once on who comes above `most` connections, or an address's share of them.
 
-    How many there may be in all is Uvicorn's `limit_concurrency`; without one, no address is counted.
+    A connection that is not encrypted yet costs a buffer of 256 KiB, and no protocol knows of it.
     """
+
+    def __init__(self, listening: socket.socket, most: int) -> None:
+        super().__init__(fileno=listening.detach())
+        self._most = most
+        self._held: WeakKeyDictionary[socket.socket, str] = WeakKeyDictionary()
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """The next connection.
+
+        Raises:
+            ConnectionAbortedError: it was one too many, which asyncio passes over.
+        """
+        connection, address = super().accept()
+        held = [host for each, host in self._held.items() if each.fileno() >= 0]
+        if len(held) >= self._most or held.count(address[0]) >= self._most // SHARE:
+            connection.close()
+            raise ConnectionAbortedError
+        self._held[connection] = address[0]
+        return connection, address
+
+
+class Connection(H11Protocol):
+    """A connection that is closed when no head of a request comes in time."""
 
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as its base has it
-        """Wait for a head, or hang up at once."""
+        """Wait for a head."""
         super().connection_made(transport)
-        if self.limit_concurrency is not None and self._from_here() > self.limit_concurrency // SHARE:
-            transport.abort()
-        else:
-            self._expect_head()
+        self._expect_head()
 
     def data_received(self, data: bytes) -> None:
         """Take what comes; of a connection that is being closed, nothing more."""
@@ -52,11 +74,6 @@ class Connection(H11Protocol):
         """Wait for nothing any more."""
         self._forget_deadline()
         super().connection_lost(exc)
-
-    def _from_here(self) -> int:
-        """How many connections there are from this one's address, itself included."""
-        host = self.client[0] if self.client else ""
-        return sum(each.client is not None and each.client[0] == host for each in self.connections)
 
     def _expect_head(self) -> None:
         self._deadline = self.loop.call_later(HEAD_S, self.transport.abort)

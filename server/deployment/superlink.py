@@ -34,7 +34,7 @@ from flwr.superlink.main import create_app
 from sottovoce.common.errors import ConfigError, SottovoceError
 from sottovoce.common.supervised import supervisor
 from sottovoce.server.deployment.bounds import BoundedState, largest_answer
-from sottovoce.server.deployment.connections import Connection, Loop
+from sottovoce.server.deployment.connections import Connection, Door, Loop
 from sottovoce.server.deployment.folder import ServerFolder
 from sottovoce.server.deployment.gate import Gate, OwnDoor
 from sottovoce.server.deployment.logs import log_as_json
@@ -45,7 +45,7 @@ log = logging.getLogger("sottovoce.server.deployment.superlink")  # runs as `__m
 
 SYNC_S = 1.0
 MAX_CONNECTIONS = 2_000
-"""Open calls at a time, over which the server answers 503: a SuperNode tries again."""
+"""From the network at a time, over which the server hangs up: a SuperNode tries again."""
 
 
 class Admission:
@@ -97,7 +97,7 @@ class _Server(uvicorn.Server):
 async def serve(folder: ServerFolder) -> None:
     """Run until told to stop by SIGTERM or SIGINT, or until the supervisor or SuperExec is gone."""
     settings, parent = folder.settings, supervisor()
-    doors = _listening("control", settings.control), _listening("listen", settings.listen)
+    doors = _listening("control", settings.control), Door(_listening("listen", settings.listen), MAX_CONNECTIONS)
     app = create_app(_flower_settings(folder), SuperLinkLifespan)
     admission = Admission(folder.registry, _bounded(app, folder))
     admission.sync()
@@ -108,7 +108,7 @@ async def serve(folder: ServerFolder) -> None:
     gate = Gate(app, admission.admitted, refused)
     door = OwnDoor(app, folder.control_key, refused)
     control = _server(folder, door, lifespan="on")
-    fleet = _server(folder, gate, lifespan="off", limit_concurrency=MAX_CONNECTIONS)
+    fleet = _server(folder, gate, lifespan="off")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from sottovoce.server.deployment import connections
 from sottovoce.server.deployment.certificates import make_authority, make_server_certificate
-from sottovoce.server.deployment.connections import SHARE, Connection, Loop
+from sottovoce.server.deployment.connections import SHARE, Connection, Door, Loop
 
 Connect = Callable[[], ssl.SSLSocket]
 
@@ -35,11 +36,11 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def serving(folder: Path, **options: int) -> Iterator[Connect]:
+def serving(folder: Path, most: int = 100, **options: int) -> Iterator[Connect]:
     """A server with our connections in a thread; what connects to it."""
     make_authority(folder, "people")
     make_server_certificate(folder, "people", ["127.0.0.1"])
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = Door(socket.create_server(("127.0.0.1", 0)), most)
     keys = {"ssl_certfile": folder / "server.pem", "ssl_keyfile": str(folder / "server.key")}
     config = uvicorn.Config(hello, http=Connection, lifespan="off", log_level="critical", **keys, **options)  # type: ignore[arg-type]
     server = uvicorn.Server(config)
@@ -58,6 +59,15 @@ def serving(folder: Path, **options: int) -> Iterator[Connect]:
     finally:
         server.should_exit = True
         thread.join(30)
+
+
+def _soon(connect: Connect) -> ssl.SSLSocket:
+    """Once the server has noticed that somebody went."""
+    for _ in range(100):
+        with suppress(OSError):
+            return connect()
+        time.sleep(0.1)
+    raise AssertionError("no connection")
 
 
 def rest(wire: socket.socket) -> bytes:
@@ -116,11 +126,15 @@ def test_a_head_without_end_is_refused_and_not_kept(tmp_path: Path) -> None:
 
 def test_one_address_has_a_share_of_the_connections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "HEAD_S", 60.0)
-    with serving(tmp_path, limit_concurrency=3 * SHARE) as connect:
+    monkeypatch.setattr(connections, "HANDSHAKE_S", 60.0)
+    with serving(tmp_path, most=4 * SHARE) as connect:
         held = [connect() for _ in range(3)]
-        with connect() as one_too_many:
-            assert rest(one_too_many) == b""
+        with socket.create_connection(held[0].getpeername()) as silent:  # not even encrypted
+            with pytest.raises(OSError):
+                connect()
+            silent.shutdown(socket.SHUT_RDWR)
         held.pop().close()
+        held.append(_soon(connect))
         for wire in held:
             wire.sendall(GET)
             assert wire.recv(12) == b"HTTP/1.1 200"
