@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -58,6 +59,10 @@ def forget_each(folder: Path, *steps: Callable[[], int | None]) -> list[int | No
             failures += error.failures
         except SottovoceError as error:
             failures.append(error)
+        except (OSError, sqlite3.Error) as error:
+            failure = DataError(folder, f"{type(error).__name__}: {error}")
+            failure.__cause__ = error
+            failures.append(failure)
     if failures:
         raise NotForgottenError(folder, failures) from min(failures, key=lambda each: not is_full(each))
     return gone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -116,6 +117,21 @@ def test_what_cannot_be_forgotten_keeps_nothing_else(tmp_path: Path, monkeypatch
         home.forget(None)
     assert said.turns("owner") == []
     assert [each.sha256 for each in home.sent()] == [""]
+
+
+def test_a_ledger_that_somebody_holds_keeps_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = joined_home(tmp_path / "home", KEY)
+    said = Conversations(home.conversations_file)
+    said.keep("owner", "a comedy", Request(), ["item 1"])
+    release(home)
+
+    def busy(*_: object) -> None:
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr(type(home.ledger), "forget_sums", busy)
+    with pytest.raises(DataError, match=r"not all is forgotten yet, so forget again: .*database is locked"):
+        home.forget(None)
+    assert said.turns("owner") == []
 
 
 def test_forgetting_needs_no_ledger(tmp_path: Path) -> None:
