@@ -7,6 +7,7 @@ first unfinished one, whatever happened in between.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from pydantic import TypeAdapter
 from sottovoce.common.config import Config
 from sottovoce.common.errors import ConfigError
 from sottovoce.common.runfolder import RunFolder, replace_text
-from sottovoce.server.deployment.folder import ServerFolder
+from sottovoce.server.deployment.folder import ServerFolder, locked
 from sottovoce.server.deployment.publications import published_catalogue
 
 PUBLISHED, BUDGET_SPENT, FAILED = "published", "budget spent", "failed"
@@ -87,8 +88,16 @@ def state_of(run: Path) -> RunState:
 
 def save_state(run: Path, state: RunState) -> None:
     """Write down what became of a run, as a whole or not at all; one that was cancelled stays so."""
-    if state_of(run).outcome != CANCELLED:
-        replace_text(run / "state.json", json.dumps(asdict(state)))
+    settle(run, lambda: state)
+
+
+def settle(run: Path, made: Callable[[], RunState]) -> bool:
+    """Write down what `made` makes of a run, which nobody can cancel meanwhile; false, and no call, if somebody did."""
+    with locked(run / "state.lock"):
+        if state_of(run).outcome == CANCELLED:
+            return False
+        replace_text(run / "state.json", json.dumps(asdict(made())))
+        return True
 
 
 def cancel(folder: ServerFolder) -> Path:
@@ -97,10 +106,18 @@ def cancel(folder: ServerFolder) -> Path:
     Raises:
         ConfigError: no run is unfinished.
     """
+    none = ConfigError("cancel-run", str(folder.path), "a server with an unfinished run")
     run = unfinished(folder)
     if run is None:
-        raise ConfigError("cancel-run", str(folder.path), "a server with an unfinished run")
-    save_state(run, replace(state_of(run), outcome=CANCELLED))
+        raise none
+
+    def cancelled() -> RunState:
+        state = state_of(run)
+        if state.outcome:
+            raise none
+        return replace(state, outcome=CANCELLED)
+
+    settle(run, cancelled)
     return run
 
 

@@ -13,7 +13,7 @@ from sottovoce.server.checkpoint import Store
 from sottovoce.server.deployment.folder import ServerFolder, locked
 from sottovoce.server.deployment.members import Members
 from sottovoce.server.deployment.publications import Publications, deliver
-from sottovoce.server.deployment.runs import BUDGET_SPENT, CANCELLED, PUBLISHED, RunState, save_state, state_of
+from sottovoce.server.deployment.runs import BUDGET_SPENT, PUBLISHED, RunState, save_state, settle, state_of
 from sottovoce.server.training import train_and_publish
 
 log = logging.getLogger(__name__)
@@ -56,12 +56,14 @@ def train(grid: Grid, folder: ServerFolder, run: RunFolder, members: Members) ->
             )
         except BudgetSpentError:
             outcome = BUDGET_SPENT
-        if state_of(run.path).outcome == CANCELLED:
+
+        def published() -> RunState:
+            version = Publications(folder).add(run.bundle) if run.bundle.exists() else 0
+            return RunState(outcome=outcome, version=version, round=_reached(run))
+
+        if not settle(run.path, published):
             return
-        version = Publications(folder).add(run.bundle) if run.bundle.exists() else 0
-        reached = _reached(run)
-        save_state(run.path, RunState(outcome=outcome, version=version, round=reached))
-        log.info("run %s: %s", run.path.name, outcome, extra={"run": run.path.name, "version": version})
+        log.info("run %s: %s", run.path.name, outcome, extra={"run": run.path.name})
     except (SottovoceError, OSError, sqlite3.Error) as error:
         fatal = isinstance(error, ConfigError | DataError | LedgerError)
         save_state(run.path, before.failed(str(error), _reached(run), fatal))

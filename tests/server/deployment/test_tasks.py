@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from flwr.proto.node_pb2 import NodeInfo
 
 from sottovoce.client.node import Node
 from sottovoce.common.bundle import load_bundle
-from sottovoce.common.errors import FederationError
+from sottovoce.common.errors import ConfigError, FederationError
 from sottovoce.common.messages import Publication, Receipt, Request
 from sottovoce.common.signature import verify_bundle
 from sottovoce.server.deployment.folder import ServerFolder
@@ -169,6 +170,35 @@ def test_a_run_that_is_cancelled_meanwhile_publishes_nothing(server: ServerFolde
     perform(grid, server, "train", run.name)
     assert (state_of(run).outcome, Publications(server).version) == ("cancelled", 1)
     assert server.ledger.epsilon(1e-4) > 0, "what was spent stays spent"
+
+
+def test_who_cancels_while_a_run_is_published_is_told_that_it_is_too_late(
+    server: ServerFolder, grid: DeviceGrid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, add, told = request_run(server, server.settings.training), Publications.add, []
+
+    def cancelled_meanwhile(publications: Publications, bundle: Path) -> int:
+        late = threading.Thread(target=lambda: told.append(raised(lambda: cancel(server))))
+        late.start()
+        late.join(1)
+        assert late.is_alive(), "it waits"
+        waiting.append(late)
+        return add(publications, bundle)
+
+    waiting: list[threading.Thread] = []
+    monkeypatch.setattr(Publications, "add", cancelled_meanwhile)
+    perform(grid, server, "train", run.name)
+    waiting[0].join(30)
+    assert state_of(run).outcome == "published"
+    assert [type(error) for error in told] == [ConfigError]
+
+
+def raised(call: Callable[[], object]) -> Exception | None:
+    try:
+        call()
+    except ConfigError as error:
+        return error
+    return None
 
 
 def test_a_revoked_node_is_not_asked(server: ServerFolder, grid: DeviceGrid) -> None:
