@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -91,9 +92,14 @@ class ServerFolder:
                 part.unlink(missing_ok=True)
                 write_secret(part, secrets.token_hex(32))
                 part.replace(self.control_key_file)
-            return self.control_key_file.read_text(encoding="ascii")
+            key = self.control_key_file.read_bytes()
         except OSError as error:
             raise DataError(self.control_key_file, f"cannot be read or made: {error.strerror}") from error
+        if not re.fullmatch(rb"[0-9a-f]{64}", key):
+            raise DataError(
+                self.control_key_file, "not a key of 64 hexadecimal digits: delete it, and start the server"
+            )
+        return key.decode()
 
     @cached_property
     def settings(self) -> ServerSettings:

@@ -50,6 +50,13 @@ def test_secrets_are_their_owners_alone(server: ServerFolder) -> None:
         assert path.stat().st_mode & 0o077 == 0, path
 
 
+@pytest.mark.parametrize("key", [b"", b"\n", b"a" * 63, b"a" * 64 + b"\n", b"\xff" * 64])
+def test_a_door_without_a_whole_key_is_not_opened(server: ServerFolder, key: bytes) -> None:
+    server.control_key_file.write_bytes(key)
+    with pytest.raises(DataError, match="not a key of 64 hexadecimal digits"):
+        _ = ServerFolder(server.path).control_key
+
+
 def test_settings_survive_their_file(server: ServerFolder) -> None:
     assert ServerSettings.load(server.settings_file) == server.settings
 
