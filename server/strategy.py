@@ -18,7 +18,7 @@ from flwr.app import Message
 from flwr.serverapp import Grid
 
 from sottovoce.common.config import Config, given
-from sottovoce.common.errors import ConfigError, FederationError, UpdateRefusedError
+from sottovoce.common.errors import ConfigError, FederationError, LedgerError, UpdateRefusedError
 from sottovoce.common.messages import (
     Answer,
     Arrays,
@@ -71,8 +71,14 @@ class Released:
 
     @classmethod
     def unpack(cls, payload: bytes) -> Released:
-        """Read what `pack` wrote."""
+        """Read what `pack` wrote.
+
+        Raises:
+            LedgerError: another version of this program wrote it.
+        """
         sums = unpack(payload)
+        if _COUNTS not in sums:
+            raise LedgerError("a release of this run was made by another version of this program: end the run with it")
         nodes, upload_bytes, download_bytes = sums.pop(_COUNTS).tolist()
         return cls(sums, nodes, upload_bytes, download_bytes)
 

@@ -28,10 +28,10 @@ from gaussian import has_std
 from sottovoce.client.node import Node
 from sottovoce.common.errors import BudgetSpentError, ConfigError, FederationError, LedgerError
 from sottovoce.common.history import Histories
-from sottovoce.common.messages import Answer, Request
+from sottovoce.common.messages import Answer, Request, pack
 from sottovoce.common.privacy.accounting import epsilon
 from sottovoce.common.privacy.plan import PrivacyPlan, Trust
-from sottovoce.server.strategy import Federation, RoundAbandonedError
+from sottovoce.server.strategy import Federation, Released, RoundAbandonedError
 
 USERS = 40
 
@@ -210,6 +210,11 @@ def test_what_a_round_cost_in_bytes_outlives_a_kill_after_its_release(tmp_path: 
     ]
     assert bytes_of[0] == bytes_of[1]
     assert all(sent > 0 and asked > 0 for sent, asked in bytes_of[0])
+
+
+def test_what_another_version_kept_of_a_release_is_refused_by_name() -> None:
+    with pytest.raises(LedgerError, match="another version of this program"):
+        Released.unpack(pack({"V": np.ones((3, 2), np.float32), "nodes": np.ones(1, np.float32)}))
 
 
 def test_the_same_release_with_another_model_is_refused(tmp_path: Path) -> None:
