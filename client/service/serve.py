@@ -121,14 +121,14 @@ def _refuse_second(file: Path) -> None:
     """
     try:
         written = json.loads(file.read_text(encoding="utf-8"))
-        page = urlsplit(written["page"])
+        user, page = written["user"], urlsplit(written["page"])
         with closing(HTTPConnection(LOOPBACK, page.port, timeout=ANSWERS_S)) as wire:
             wire.request("GET", "/api/status", headers={"authorization": f"Bearer {written['token']}"})
             answers = wire.getresponse().status == HTTPStatus.OK
-    except (OSError, ValueError, LookupError, HTTPException):
+    except (OSError, ValueError, LookupError, TypeError, HTTPException):
         return
     if answers:
-        raise ConfigError("--user", written["user"], f"somebody whose page is not open yet: end {page.netloc} first")
+        raise ConfigError("--user", user, f"somebody whose page is not open yet: end {page.netloc} first")
 
 
 def _end(*_: object) -> None:
