@@ -51,18 +51,18 @@ def simulate(
     from sottovoce.simulations import run
     from sottovoce.simulations.prepare import open_prepared
 
+    def there_is(users: int) -> None:
+        if not 0 <= user < users:
+            raise ConfigError("--user", user, f"a row from 0 to {users - 1}")
+
     console = Console(stderr=as_json)
     started = time.perf_counter()
     with run_progress(console) as progress:
         if resume:
             folder = RunFolder(out.absolute())
-            # Read before anything starts, so that a folder that is none is refused at once.
-            _ = folder.config
+            there_is(len(open_prepared(folder.data).held_out.known))
         else:
-            folder = run.make_run(options.settings(given), out, progress.say, force)
-        users = len(open_prepared(folder.data).held_out.known)
-        if not 0 <= user < users:
-            raise ConfigError("--user", user, f"a row from 0 to {users - 1}")
+            folder = run.make_run(options.settings(given), out, progress.say, force, check=there_is)
         with log_to(folder.log):
             finished = run.simulate(folder, progress.say, time.perf_counter() - started)
         others = {}

@@ -78,6 +78,7 @@ def make_run(
     say: Say = lambda _: None,
     force: bool = False,
     read: Callable[[Config], Dataset] = read_data,
+    check: Callable[[int], None] = lambda _: None,
 ) -> RunFolder:
     """Prepare the data and lay out a run folder with resolved settings.
 
@@ -87,6 +88,7 @@ def make_run(
         say: Told what is going on.
         force: Whether an earlier run in `out` may be thrown away.
         read: Reads the data set: for who has it in memory already.
+        check: Told the number of users before anything is thrown away; may refuse it.
 
     Raises:
         ConfigError: a setting does not fit, or `out` holds an earlier run.
@@ -103,6 +105,7 @@ def make_run(
     config = config.resolve(len(dataset.histories), dataset.name)
     config.plan()
     prepared = prepare(dataset, config, say)
+    check(len(prepared.held_out.known))
     data = config.data.model_copy(update={"prepared": str(prepared.folder), "domain": domain})
     if folder.path.exists():
         shutil.rmtree(folder.path)
