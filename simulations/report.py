@@ -53,10 +53,13 @@ def write_report(
         tunings: JSON files that `sottovoce tune` wrote.
 
     Raises:
-        DataError: a table is missing, of another version, or has no row without an error, or a file is not what an
+        DataError: a table is missing or of another version, no run of any table succeeded, or a file is not what an
             audit or a search writes; nothing is written then.
     """
     tables = [(folder.name, read_results(folder)) for folder in experiments]
+    if tables and all(table["error"].notna().all() for _, table in tables):
+        said = tables[0][1]["error"].iloc[0]
+        raise DataError(experiments[0] / "results.parquet", f"every run failed; the first said: {said}")
     audited, tuned = [read_audit(path) for path in audits], [read_tuning(path) for path in tunings]
     figures = [each for name, table in tables for each in experiment_figures(name, table)]
     if audited:
@@ -75,13 +78,9 @@ def read_results(folder: Path) -> pd.DataFrame:
     """The table of an experiment.
 
     Raises:
-        DataError: it is missing, damaged, of another version, or holds no result.
+        DataError: it is missing, damaged or of another version.
     """
-    path = folder / "results.parquet"
-    table = read_table(path)
-    if table["error"].notna().all():
-        raise DataError(path, f"every run failed; the first said: {table['error'].iloc[0]}")
-    return table
+    return read_table(folder / "results.parquet")
 
 
 def experiment_figures(name: str, table: pd.DataFrame) -> Iterator[Figure]:
@@ -94,7 +93,8 @@ def experiment_figures(name: str, table: pd.DataFrame) -> Iterator[Figure]:
     if made_up and runs["dataset.users"].nunique() > 2:
         yield scaling_figure(name, table, command)
         return
-    for source, part in table.groupby("dataset.name"):
+    for (data, split), part in table.groupby(["dataset.name", "data.held_out"]):
+        source = data if split == "test" else f"{data}-{split}"
         title, own = f"{name}, {source}", part[part["model"] == OWN]
         if own["privacy.trust"].nunique() > 1 and own["federation.nodes"].nunique() > 1:
             yield curves(

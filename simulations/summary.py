@@ -19,7 +19,8 @@ DP_POPULARITY = "DP popularity"
 NO_DP = "no DP"
 
 VARIED = ("privacy.trust", "federation.nodes", "head.rank", "head.mix", "head.loss", "head.state", "train.rounds",
-          "train.clip_norm", "train.sampling_rate", "encoder.name")  # fmt: skip
+          "train.clip_norm", "train.sampling_rate", "encoder.name", "encoder.dimensions", "encoder.word_dimensions",
+          "encoder.whitening")  # fmt: skip
 """Settings that tell two curves of a figure apart, if they differ within an experiment."""
 
 SETTINGS = ("privacy.", "head.", "train.", "encoder.", "federation.", "reference")
@@ -79,8 +80,14 @@ def with_series(table: pd.DataFrame, x: str) -> pd.DataFrame:
 
 
 def series(table: pd.DataFrame, x: str = "epsilon") -> pd.Series[str]:
-    """A name for each row's curve: what its grid says after ` / `, else the model and the settings that differ."""
+    """A name for each row's curve: what its grid says after ` / `, else the model and the settings that differ.
+
+    Grids whose runs would share a place give their own names: they ask different questions.
+    """
     table = table.assign(given=_given_names(table))
+    unnamed = table[(table["model"] == OWN) & (table["given"] == "")]
+    if "name" in table and _told_apart(unnamed, "name", x):
+        table["given"] = table["given"].mask(table["given"] == "", table["name"].astype(str))
     own = table[(table["model"] == OWN) & (table["given"] == "")]
     varied = [name for name in VARIED if name in table and name != x and _told_apart(own, name, x)]
 

@@ -38,6 +38,7 @@ def row(model: str, budget: float | str | None, seed: int | None, value: float, 
         "model": model,
         "error": None,
         "data.source": "ml-100k",
+        "data.held_out": "test",
         "privacy.epsilon": budget,
         "privacy.trust": "server",
         "head.rank": 16,
@@ -275,6 +276,12 @@ def test_an_audit_stands_against_its_claim() -> None:
     figure = audit_figure([audit])
     assert figure.data.to_dict("records") == [{"claimed ε": 8.0, "attack": "canaries", "lower bound on ε": 2.0}]
     assert "0.999" in figure.caption
+
+
+def test_an_experiment_that_failed_whole_costs_the_others_nothing(utility: Path, tmp_path: Path) -> None:
+    failed = write(tmp_path / "failed", [row("sottovoce", "1", 0, 0.1, error="no such encoder")])
+    write_report([failed, utility], [], tmp_path / "report.html")
+    assert "no such encoder" in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize("what", ["missing", "broken", "version", "all failed"])

@@ -116,3 +116,10 @@ def test_where_the_budget_is_not_the_axis_it_names_the_curve(x: str) -> None:
     summary = summarise(table, x, [METRIC])
     assert set(summary["series"]) == {"sottovoce, ε = 1", "sottovoce, ε = 8", "sottovoce, no DP", "EASE"}
     assert len(summary[summary["series"] == "sottovoce, ε = 1"]) == 2
+
+
+def test_grids_that_ask_different_questions_of_one_place_are_curves_of_their_own() -> None:
+    table = pd.DataFrame([*rows({1.0: [0.1, 0.11]}, name="texts"), *rows({1.0: [0.2, 0.21]}, name="texts and genres")])
+    assert set(series(table)) == {"texts", "texts and genres"}
+    parts = pd.DataFrame([*rows({1.0: [0.1, 0.11]}, name="between"), *rows({math.inf: [0.2]}, name="no privacy")])
+    assert set(series(parts)) == {"sottovoce"}
