@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -68,15 +68,23 @@ class Composer:
         candidates = quotable(given.source)[:MOST_SENTENCES]
         if not candidates:
             return Piece(refused=NO_SENTENCE, done=True)
-        first, start = self.ask(given, ""), self.decoder.length
-        likelihoods, tokens = [], 0
-        for sentence in candidates:
-            ids = self.tokenizer.encode(f" {sentence}").ids
+        encoded = [self.tokenizer.encode(f" {sentence}").ids for sentence in candidates]
+        first = self.ask(self._shortened(given, spare=max(map(len, encoded))), "")
+        start, likelihoods, tokens = self.decoder.length, [], 0
+        for ids in encoded:
             self.decoder.back(start)
             logits = torch.cat([first[None], self.decoder.read(ids, each=True)[:-1]])
             likelihoods.append(float(logits.log_softmax(dim=1)[range(len(ids)), ids].mean()))
             tokens += len(ids)
         return Piece(candidates[likelihoods.index(max(likelihoods))], done=True, tokens=tokens)
+
+    def _shortened(self, given: Given, spare: int) -> Given:
+        """The facts with as much of the long text as the model holds beside `spare` more tokens."""
+        self.prepare(given.job)
+        room = self.decoder.longest - self._prefix - spare
+        while given.source and (count := len(self.tokenizer.encode(question(given)).ids)) > room:
+            given = replace(given, source=given.source[: len(given.source) * max(room, 0) // (count + 8)])
+        return given
 
     def prepare(self, job: Job) -> None:
         """Read the examples of a job, so that its first words come soon."""

@@ -52,6 +52,7 @@ class Decoder:
 
     def __init__(self, shape: Shape, read: Read, longest: int = 1024) -> None:
         self.shape = shape
+        self.longest = longest
         self.length = 0
         self._embedding = read("embedding")
         self._layers = [_Layer(shape, read, at, longest) for at in range(shape.layers)]

@@ -196,3 +196,7 @@ def test_a_taste_and_a_long_text_are_told_in_a_sentence(writer: Writer) -> None:
     assert told.text or told.refused
     *_, told = writer.write(digest)
     assert told.text in ("The town of Lund opens a new bridge on Friday.", template(digest))
+    # More tokens than the model holds.
+    chinese = Given(Job.DIGEST, source="本课程介绍线性代数的基础知识。第一周讲解向量，第二周讲解矩阵。" * 40)
+    *_, told = writer.write(chinese)
+    assert told.text in ("本课程介绍线性代数的基础知识。", "第一周讲解向量，第二周讲解矩阵。")

@@ -22,6 +22,8 @@ ALIEN = Given(Job.CARD, "Alien (1979)", "1979", ("Horror",), ("Blade Runner (198
 class Letters:
     """Wants to write `script` behind every question, one letter a token."""
 
+    longest = 1024
+
     def __init__(self, script: str) -> None:
         self.script, self.length, self.start = script, 0, 0
 
