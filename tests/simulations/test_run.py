@@ -285,6 +285,8 @@ def test_a_list_of_nobody_is_refused_before_anything_is_trained(exact: Path, tmp
     done = sottovoce("simulate", "--resume", "--out", str(copy), "--user", "999999", status=2)
     assert "--user = 999999: expected a row from 0 to " in done.stderr
     assert not (copy / "result.json").exists()
+    sottovoce("simulate", *SMALL, "--out", str(copy), "--force", "--user", "999999", status=2)
+    assert (copy / "bundle").exists(), "the earlier run is thrown away for a run that is made"
 
 
 def test_resuming_what_is_no_run_is_refused(tmp_path: Path) -> None:
