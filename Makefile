@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 FOLDERS := cli client common server simulations
-TEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+TEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: setup demo federation faults page proto test quick lint bench experiments clean
 
