@@ -54,7 +54,7 @@ const TABLE = {
     taste_chart: "Probability per category", taste_table: "As a table", category: "Category", you: "You", everybody: "Somebody unknown",
     taste_keywords: "In words", taste_hidden: "Hidden categories", show_again: "Show {category} again", taste_none: "This catalogue has no categories.",
 
-    history_title: "What this machine knows of you", history_count: "{n} entries. They never leave this machine.",
+    history_title: "What this machine knows of you", history_count: "Entries: {n}. They never leave this machine.",
     history_empty: "Nothing. The list then shows what is popular.", history_older: "Older", history_newer: "Newer",
     history_range: "{from}–{to} of {n}", forget: "Forget", forget_item: "Forget {title}", forget_all: "Forget everything",
     forget_sure: "Forget everything?", forget_text: "Your whole history and all feedback on this machine are deleted. This cannot be undone. What was released before cannot be called back: how much it can tell of you is bounded by the ε on the privacy page.",
@@ -72,7 +72,7 @@ const TABLE = {
     see_none: "Nothing: no message left.",
     see_plain: "The sum without noise: this federation gives no privacy.",
     see_also: "It also sees that this machine takes part and when it answers, and hashes of what is public (the request, the catalogue, the item vectors).",
-    stays: "What stays here", stays_history: "Your history: {n} entries", stays_impressions: "What you were shown: {n} times",
+    stays: "What stays here", stays_history: "Entries in your history: {n}", stays_impressions: "Things that you were shown: {n}",
     stays_said: "Sentences that you said in Talk: {n}",
     stays_words: "What you ask for in the box is read in memory and not stored.", clear_said: "Delete what I said", clear_impressions: "Delete what I was shown", did_clear: "Deleted.",
 
