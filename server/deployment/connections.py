@@ -17,8 +17,8 @@ HANDSHAKE_S = 10.0
 """For a connection to be encrypted."""
 HEAD_S = 10.0
 """For the head of a request, from the connection or the head's first byte on; h11 takes 16 KiB of it."""
-SHARE = 8
-"""One address may hold an eighth of the connections that there may be."""
+SHARE = 4
+"""One address may hold a quarter of the connections that there may be: room for a hundred nodes behind it."""
 
 
 class Door(socket.socket):
