@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sottovoce.common.errors import ConfigError, DataError
+from sottovoce.common.transaction import transaction
 
 SCHEMA = 1
 
@@ -152,15 +153,8 @@ class Registry:
             DataError: the disk is full, or the file may not be written, or is held by somebody else.
         """
         try:
-            with closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as connection:
-                connection.execute("BEGIN IMMEDIATE")
-                try:
-                    yield connection
-                except BaseException:
-                    if connection.in_transaction:  # a full disk ends it by itself
-                        connection.execute("ROLLBACK")
-                    raise
-                connection.execute("COMMIT")
+            with transaction(self.path) as connection:
+                yield connection
         except sqlite3.OperationalError as error:
             full = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL
             raise DataError(self.path, f"{'the disk is full' if full else error}; nothing was changed") from error

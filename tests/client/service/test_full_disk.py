@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from disks import fill_up, small_disk
 from served import USER, Service, access, make_bundle, make_device, service
 from starlette.testclient import TestClient
 
@@ -28,23 +29,8 @@ TABLE = ("CREATE TABLE note (words TEXT NOT NULL) STRICT",)
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of two megabytes."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], check=False).returncode:
-        pytest.skip("needs the right to mount a file system")
-    try:
+    with small_disk(tmp_path / "disk", "2m") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=False)
-
-
-def fill(disk: Path) -> Path:
-    """Leave not a byte; the file that has them."""
-    ballast = disk / "ballast"
-    with pytest.raises(OSError, match="No space left"), ballast.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
-    return ballast
 
 
 def browser(device: Device) -> TestClient:
@@ -59,7 +45,7 @@ def test_a_file_is_read_and_keeps_what_it_has(disk: Path) -> None:
     database = Database(disk / "notes.sqlite", TABLE)
     with database.transaction() as connection:
         connection.executemany("INSERT INTO note VALUES (?)", [("x" * 100,)] * 100)
-    ballast = fill(disk)
+    ballast = fill_up(disk)
 
     def count() -> int:
         with database.transaction(write=False) as connection:
@@ -79,7 +65,7 @@ def test_a_file_is_read_and_keeps_what_it_has(disk: Path) -> None:
 
 
 def test_what_is_not_there_yet_is_empty_and_takes_no_room(disk: Path) -> None:
-    fill(disk)
+    fill_up(disk)
     database = Database(disk / "notes.sqlite", TABLE)
     with database.transaction(write=False) as connection:
         assert connection.execute("SELECT COUNT(*) FROM note").fetchone() == (0,)
@@ -95,7 +81,7 @@ def test_the_page_stays_up_and_refuses_in_one_way(tmp_path: Path, disk: Path, ta
     if talked:
         assert page.post("/api/say", json={"sentence": "no Horror"}).status_code == 200
     before.close()
-    ballast = fill(disk)
+    ballast = fill_up(disk)
     device = make_device(disk, bundle)  # a restart
     page = browser(device)
     for path in ("", "api/list", "api/history", "api/privacy", "api/profile", "api/export", "api/status"):
@@ -123,7 +109,7 @@ def test_the_page_stays_up_and_refuses_in_one_way(tmp_path: Path, disk: Path, ta
 def test_forgetting_says_of_every_part_that_is_left(disk: Path) -> None:
     home = Home(disk / "home")
     home.histories.record(USER, "i1")
-    ballast = fill(disk)
+    ballast = fill_up(disk)
     with pytest.raises(NotForgottenError, match=r"histories\.sqlite: the disk is full") as refused:
         home.forget(None)
     assert is_full(refused.value) and len(str(refused.value).splitlines()) == 1
@@ -148,7 +134,7 @@ def test_a_service_goes_on_and_a_command_says_why_in_one_line(tmp_path: Path, di
     bundle = make_bundle(tmp_path / "bundle")
     with service(disk / "home", bundle) as running:
         assert answer_of(running, "feedback", {"kind": "like", "subject": "i1"}) == 200
-        fill(disk)
+        fill_up(disk)
         assert answer_of(running, "list") == answer_of(running, "history") == 200
         like = {"kind": "like", "subject": "i2"}
         assert {answer_of(running, "feedback", like) for _ in range(20)} <= {
@@ -167,7 +153,7 @@ def test_a_service_goes_on_and_a_command_says_why_in_one_line(tmp_path: Path, di
 def test_a_service_starts_on_a_full_disk(tmp_path: Path, disk: Path) -> None:
     home = Home(disk / "home")
     home.histories.record(USER, "i1")
-    fill(disk)
+    fill_up(disk)
     command = [sys.executable, "-c", "from sottovoce.cli.main import run; run()", "client", "serve", "--home"]
     given = [str(home.folder), "--bundle", str(make_bundle(tmp_path / "bundle")), "--port", "0", "--grpc-port", "0"]
     with subprocess.Popen([*command, *given], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
