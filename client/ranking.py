@@ -148,7 +148,7 @@ class TwoStageIndex:
         return np.ascontiguousarray(self.vectors.scale[:, 0])
 
     def best(self, state: FloatArray, prior: float, n: int, shown: Shown) -> Ranked:
-        """The `n` best items, exactly: who may be among them after a look at the leading coordinates gets a second one."""
+        """The `n` best items, exactly: whom a look at the leading coordinates does not rule out gets a second one."""
         first = self._first_look(state, prior)
         shown.strike(first)
         sample = _best_of_blocks(first, max(SAMPLE, 4 * n))
