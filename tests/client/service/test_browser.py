@@ -196,7 +196,7 @@ def test_the_privacy_view_says_that_nothing_left(visit: Visit) -> None:
     expect(visit.page.locator("main")).to_contain_text("Nothing was ever sent from here")
     expect(visit.page.locator("main")).to_contain_text("ε = 0 of at most")
     visit.page.get_by_role("button", name="Delete what I was shown").click()
-    expect(visit.page.locator("main")).to_contain_text("What you were shown: 0 times")
+    expect(visit.page.locator("main")).to_contain_text("Things that you were shown: 0")
 
 
 def test_what_was_said_in_talk_is_told_and_deleted(visit: Visit) -> None:
