@@ -149,7 +149,7 @@ def curves(name: str, title: str, table: pd.DataFrame, x: str, panels: dict[str,
         _draw_curves(axis, data, metric, scale)
         axis.set_title(label, fontsize=10)
         axis.set_xlabel(PLACES[x])
-        if metric in TRAFFIC or metric == NOISE:
+        if (metric in TRAFFIC or metric == NOISE) and data[metric].max() > 10 * data[metric].min() > 0:
             axis.set_yscale("log")
         else:
             axis.set_ylim(bottom=0)

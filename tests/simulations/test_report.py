@@ -17,8 +17,8 @@ import pytest
 from sottovoce.common.errors import DataError
 from sottovoce.common.privacy.accounting import ReleaseEvent, epsilon
 from sottovoce.common.privacy.plan import Trust, make_plan
-from sottovoce.simulations.report import audit_figure, read_results, spending, write_report
-from sottovoce.simulations.summary import summarise
+from sottovoce.simulations.report import audit_figure, curves, read_results, spending, write_report
+from sottovoce.simulations.summary import OWN, summarise
 
 DELTA = 1e-5
 METRICS = ("full.ndcg@10", "sampled.hr@10")
@@ -120,6 +120,15 @@ def test_what_is_drawn_is_the_mean_over_seeds(utility: Path) -> None:
     assert summary.loc[("sottovoce", 8.0), "seeds"] == 2
     assert summary.loc[("sottovoce", math.inf), "full.ndcg@10"] == pytest.approx(0.2)
     assert summary.loc[("DP popularity", 1.0), "full.ndcg@10"] == pytest.approx(0.03025)
+
+
+@pytest.mark.parametrize(("largest", "scale"), [(1.4e6, "linear"), (4e7, "log")])
+def test_traffic_has_decades_only_where_it_spans_them(largest: float, scale: str, tmp_path: Path) -> None:
+    upload = "communication.upload_bytes_per_node"
+    runs = [row(OWN, 1, 0, 0.1, **{upload: 1.2e6}), row(OWN, 8, 0, 0.2, **{upload: largest})]
+    table = read_results(write(tmp_path / "traffic", runs))
+    drawn = curves("traffic", "Traffic", table, "epsilon", {upload: "upload per node, MB"}, "")
+    assert drawn.canvas.axes[0].get_yscale() == scale
 
 
 def test_runs_that_differ_have_curves_of_their_own(tmp_path: Path) -> None:
