@@ -26,8 +26,9 @@ federation: $(STAMP)
 	$(BIN)/python -m sottovoce.simulations.demonstration runs/federation
 
 # Nodes and servers are killed, disks fill, clocks are wrong: ten moments of each.
+# Three at a time, since a fault is mostly waited for.
 faults: $(STAMP)
-	SOTTOVOCE_FAULT_SEEDS=10 $(BIN)/python -m pytest tests/test_faults.py
+	SOTTOVOCE_FAULT_SEEDS=10 $(BIN)/python -m pytest --numprocesses 3 tests/test_faults.py
 
 # The demo's model, as the person behind a device sees it.
 page: $(STAMP)
