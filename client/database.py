@@ -61,15 +61,9 @@ class Database:
         try:
             with closing(self._connect() if write or self.begun else _nothing()) as connection:
                 self._migrate(connection)
-                connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-                try:
+                with connection:  # commits at its end, rolls back where it fails
+                    connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
                     yield connection
-                except BaseException:
-                    # A full disk ends the transaction by itself, and a second rollback would hide why.
-                    if connection.in_transaction:
-                        connection.rollback()
-                    raise
-                connection.commit()
         except _UNREADABLE as error:
             raise DataError(self.path, f"{_told(error)}; nothing was changed") from error
 
@@ -118,17 +112,12 @@ class Database:
         """As a writer from its beginning: of two who begin to read a new file, one could not become it."""
         if self._version(connection) == len(self.migrations):
             return
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
             for script in self.migrations[self._version(connection) :]:
                 for statement in script.split(";\n"):
                     connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {len(self.migrations)}")
-            connection.commit()
-        except BaseException:
-            if connection.in_transaction:
-                connection.rollback()
-            raise
 
     def _version(self, connection: sqlite3.Connection) -> int:
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])

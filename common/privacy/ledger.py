@@ -12,13 +12,12 @@ import hashlib
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sottovoce.common.errors import BudgetSpentError, ConfigError, LedgerError
 from sottovoce.common.privacy.accounting import ReleaseEvent, epsilon
-from sottovoce.common.transaction import transaction
 
 SCHEMA = 1
 
@@ -272,8 +271,12 @@ class Ledger:
             LedgerError: the file is damaged.
         """
         try:
-            with transaction(self.path, "synchronous = FULL", "secure_delete = ON") as connection:
-                yield connection
+            with closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as connection:
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute("PRAGMA secure_delete = ON")
+                with connection:  # commits at its end, rolls back where it fails
+                    connection.execute("BEGIN IMMEDIATE")
+                    yield connection
         except (sqlite3.DatabaseError, UnicodeError) as error:
             if getattr(error, "sqlite_errorcode", -1) & 0xFF in _MAY_PASS:
                 raise

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sottovoce.common.errors import ConfigError, DataError
-from sottovoce.common.transaction import transaction
 
 SCHEMA = 1
 
@@ -153,7 +152,9 @@ class Registry:
             DataError: the disk is full, or the file may not be written, or is held by somebody else.
         """
         try:
-            with transaction(self.path) as connection:
+            opened = closing(sqlite3.connect(self.path, timeout=30, isolation_level=None))
+            with opened as connection, connection:  # commits at its end, rolls back where it fails
+                connection.execute("BEGIN IMMEDIATE")
                 yield connection
         except sqlite3.OperationalError as error:
             full = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL
